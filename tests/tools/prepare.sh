@@ -22,6 +22,7 @@ wanted=()
 for package in "postgresql-$major" "postgresql-server-dev-$major" gcc libc6-dev libclang-14-dev pkg-config unzip; do
     installed "$package" || wanted+=("$package")
 done
+python3 -m pip --version >/dev/null 2>&1 || wanted+=(python3-pip)
 # A pkg-config of another name (pkgconf) serves as well.
 if command -v pkg-config >/dev/null; then wanted=("${wanted[@]/#%pkg-config/}"); fi
 packages=()

@@ -1,0 +1,90 @@
+# The targets of walferry. `make help` lists them.
+
+# The server to build against and to install into.
+PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) $(shell command -v pg_config))
+# Looked up when a rule needs it: `make prepare` may only just have installed it.
+PG_MAJOR = $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+# A folder per major, so that builds of several majors do not undo each other.
+EXT_TARGET = $(TARGET)/pg$(PG_MAJOR)
+EXT_CARGO = PGRX_PG_CONFIG_PATH=$(PG_CONFIG) cargo
+EXT_ARGS = -p walferry-decoder --features pg$(PG_MAJOR) --target-dir $(EXT_TARGET)
+LIBRARY = $(EXT_TARGET)/release/libwalferry_decoder.so
+VERSION := 0.1.0
+BINARY := $(TARGET)/release/walferry
+LAB := $(TARGET)/release/lab
+PREFIX ?= /usr/local
+UNITDIR ?= /etc/systemd/system
+SQL_FILES := $(sort $(wildcard sql/source/*.sql))
+MAKEFLAGS += --no-print-directory
+
+# Throwaway clusters and the demo read these.
+export PG_CONFIG
+export WALFERRY_BIN ?= $(BINARY)
+# A trace in the middle of a server's error detail helps nobody.
+unexport RUST_BACKTRACE
+
+.PHONY: help prepare build build-applier build-extension install-extension install demo test unit scenarios \
+	majors bench lint clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 28
+
+prepare: ## install what is missing on Debian 12 (needs root only then)
+	@tests/tools/prepare.sh
+
+build: prepare build-applier build-extension ## the applier and the extension, optimised
+
+build-applier:
+	cargo build --release -p walferry
+
+build-extension:
+	$(EXT_CARGO) build --release $(EXT_ARGS)
+
+# Removed before it is written: a server that has the old library mapped would crash if it changed in place.
+install-extension: build-extension ## the extension into the server of PG_CONFIG
+	@set -eu; lib="$$($(PG_CONFIG) --pkglibdir)"; share="$$($(PG_CONFIG) --sharedir)/extension"; \
+	mkdir -p "$$lib" "$$share"; \
+	rm -f "$$lib/walferry.so" "$$share"/walferry--*.sql "$$share/walferry.control"; \
+	install -m 755 $(LIBRARY) "$$lib/walferry.so"; \
+	install -m 644 decoder-ext/walferry.control "$$share/walferry.control"; \
+	cat $(SQL_FILES) > "$$share/walferry--$(VERSION).sql"; \
+	chmod 644 "$$share/walferry--$(VERSION).sql"; \
+	echo "installed walferry $(VERSION) into PostgreSQL $(PG_MAJOR): $$lib"
+
+install: build-applier ## the binary and the systemd unit
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/walferry
+	install -D -m 644 docs/walferry@.service $(DESTDIR)$(UNITDIR)/walferry@.service
+
+demo: prepare ## two throwaway clusters, a shop and pgbench, kept level before your eyes
+	@tests/tools/quiet.sh "Building walferry and its extension" $(MAKE) build-applier install-extension
+	@tests/tools/quiet.sh "Building the demo" cargo build --release -p walferry-tests --bins
+	@$(LAB) run -- $(TARGET)/release/demo
+
+test: prepare build-applier install-extension lint unit majors scenarios ## everything that CI runs
+
+unit: ## tests that need no server
+	cargo test -p walferry -p walferry-wire
+	cargo test -p walferry-tests --lib --bins --test arrows
+
+scenarios: ## the built binary between two real clusters; SCENARIO=word runs those whose name has it
+	cargo build -p walferry-tests --bin lab
+	$(TARGET)/debug/lab run -- cargo test -p walferry-tests --test scenarios -- --test-threads=4 $(SCENARIO)
+
+majors: ## compile the extension for the other majors
+	tests/tools/majors.sh check
+
+bench: build install-extension ## changes per second, next to native logical replication
+	cargo build --release -p walferry-tests --bins
+	$(LAB) run -- $(TARGET)/release/bench
+
+lint: ## formatting, clippy, and cargo deny where it is installed
+	cargo fmt --all --check
+	cargo clippy --workspace --exclude walferry-decoder --all-targets -- -D warnings
+	$(EXT_CARGO) clippy --release $(EXT_ARGS) -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check; \
+	else echo "lint: cargo-deny is not installed, licences and advisories were not looked at"; fi
+
+clean: ## everything that was built or fetched
+	cargo clean
+	rm -rf .lab
