@@ -46,6 +46,7 @@ impl Class {
 pub struct Error {
     class: Class,
     message: String,
+    sqlstate: Option<String>,
 }
 
 /// The result of everything in the applier that can fail.
@@ -54,7 +55,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of the given class; `message` is one sentence: what was seen, what to do.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into() }
+        Self { class, message: message.into(), sqlstate: None }
     }
 
     /// Shorthand for [`Class::Usage`].
@@ -85,6 +86,23 @@ impl Error {
     /// What the error means for the task.
     pub fn class(&self) -> Class {
         self.class
+    }
+
+    /// The same error, its sentence followed by what to do.
+    pub fn and(mut self, advice: impl fmt::Display) -> Self {
+        self.message = format!("{}{advice}", self.message);
+        self
+    }
+
+    /// The same error with the SQLSTATE that a server gave it.
+    pub fn with_sqlstate(mut self, code: impl Into<String>) -> Self {
+        self.sqlstate = Some(code.into());
+        self
+    }
+
+    /// The SQLSTATE, when a server reported the error.
+    pub fn sqlstate(&self) -> Option<&str> {
+        self.sqlstate.as_deref()
     }
 
     /// The same error, its sentence led in by what was being done.

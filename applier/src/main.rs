@@ -1,2 +1,6 @@
 //! walferry.
+
+mod error;
+mod pg;
+
 fn main() {}

@@ -1,0 +1,344 @@
+//! Where a server is and how to speak to it: libpq's connection strings, both forms
+//! (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING>). Passwords come in here and
+//! leave only to the authentication exchange; nothing prints them.
+
+mod passfile;
+mod text;
+
+use crate::error::{Error, Result};
+use secrecy::SecretString;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The parameters that are understood, by libpq's names.
+pub(super) const KNOWN: &[&str] = &[
+    "host",
+    "port",
+    "user",
+    "password",
+    "dbname",
+    "passfile",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "target_session_attrs",
+    "connect_timeout",
+    "application_name",
+    "options",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+];
+
+/// How long one host may take to be reached, spoken to and logged in to, unless `connect_timeout` says otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Where Debian's and most other packages put the socket.
+const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
+
+/// One place to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// A name, an address, or the directory of a Unix socket.
+    pub address: Address,
+    /// The TCP port, or the number in the socket's file name.
+    pub port: u16,
+}
+
+/// What kind of place a [`Host`] is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A host name or an IP address.
+    Tcp(String),
+    /// The directory of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            Address::Tcp(name) if name.contains(':') => write!(f, "[{name}]:{}", self.port),
+            Address::Tcp(name) => write!(f, "{name}:{}", self.port),
+            Address::Unix(directory) => write!(f, "{}/.s.PGSQL.{}", directory.display(), self.port),
+        }
+    }
+}
+
+/// libpq's `sslmode`, from the weakest to the strictest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SslMode {
+    /// Never TLS.
+    Disable,
+    /// TLS only if the server insists.
+    Allow,
+    /// TLS if the server has it (the default).
+    Prefer,
+    /// TLS, the certificate checked only if a root certificate is there.
+    Require,
+    /// TLS with a certificate that a trusted root signed.
+    VerifyCa,
+    /// The same, and the certificate names the host.
+    VerifyFull,
+}
+
+/// libpq's `target_session_attrs`. Sessions of ours pin `default_transaction_read_only` to off, so `read-write`
+/// means what `primary` means: not in recovery; `read-only` likewise is `standby`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The first server that lets us in.
+    Any,
+    /// A server that accepts writes.
+    Primary,
+    /// A server in recovery.
+    Standby,
+    /// A server in recovery if there is one, else any.
+    PreferStandby,
+}
+
+/// Where the trusted roots come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootCert {
+    /// A file that the connection string names: it must exist.
+    File(PathBuf),
+    /// The machine's own store (`sslrootcert=system`).
+    System,
+    /// `~/.postgresql/root.crt`, if it is there.
+    Home,
+}
+
+/// The TLS part of a connection string.
+#[derive(Debug, Clone)]
+pub struct TlsParameters {
+    /// How much is asked of the server.
+    pub mode: SslMode,
+    /// Whom to trust.
+    pub root: RootCert,
+    /// The client certificate; default `~/.postgresql/postgresql.crt`, if it is there.
+    pub cert: Option<PathBuf>,
+    /// Its key; default `~/.postgresql/postgresql.key`.
+    pub key: Option<PathBuf>,
+}
+
+/// TCP keep-alive; what is absent is the system's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence before the first probe.
+    pub idle: Option<Duration>,
+    /// Time between probes.
+    pub interval: Option<Duration>,
+    /// Probes without an answer until the connection counts as lost.
+    pub count: Option<u32>,
+}
+
+/// A parsed and checked connection string.
+#[derive(Debug, Clone)]
+pub struct Conninfo {
+    /// The places to try, in order; at least one.
+    pub hosts: Vec<Host>,
+    /// The role.
+    pub user: String,
+    /// The database.
+    pub dbname: String,
+    /// TLS.
+    pub tls: TlsParameters,
+    /// Which kind of server is wanted.
+    pub target: Target,
+    /// The limit for each host; `None` waits for ever.
+    pub connect_timeout: Option<Duration>,
+    /// The name that the connection string gives; sessions use it only if they have none of their own.
+    pub application_name: Option<String>,
+    /// Command-line options for the session, set before the pinned ones.
+    pub options: Option<String>,
+    /// TCP keep-alive, unless switched off.
+    pub keepalive: Option<Keepalive>,
+    passfile: Option<PathBuf>,
+    password: Option<SecretString>,
+}
+
+impl Conninfo {
+    /// Reads a connection URI or a keyword/value string.
+    ///
+    /// # Errors
+    /// A usage error that names the parameter and what it may be; it never repeats the string, which may hold a
+    /// password.
+    pub fn parse(url: &str) -> Result<Self> {
+        let given = text::Parameters::read(url)?;
+        let user = match given.get("user").map(str::to_owned).or_else(own_user) {
+            Some(user) => user,
+            None => return Err(Error::usage("the connection string names no user; add user=NAME")),
+        };
+        Ok(Self {
+            hosts: hosts(given.get("host"), given.get("port"))?,
+            dbname: given.get("dbname").unwrap_or(&user).to_owned(),
+            user,
+            tls: tls(&given)?,
+            target: given.get("target_session_attrs").map_or(Ok(Target::Any), str::parse)?,
+            connect_timeout: connect_timeout(&given)?,
+            application_name: given.get("application_name").map(str::to_owned),
+            options: given.get("options").map(str::to_owned),
+            keepalive: keepalive(&given)?,
+            passfile: given.get("passfile").map(PathBuf::from),
+            password: given.get("password").map(SecretString::from),
+        })
+    }
+
+    /// Gives the password from elsewhere (environment, password_file); it wins over the connection string's.
+    pub fn set_password(&mut self, password: SecretString) {
+        self.password = Some(password);
+    }
+
+    /// The password for one host: given, else PGPASSWORD, else the password file's.
+    ///
+    /// # Errors
+    /// A usage error when the password file is there and not private to its owner.
+    pub(super) fn password(&self, host: &Host) -> Result<Option<SecretString>> {
+        if let Some(password) = &self.password {
+            return Ok(Some(password.clone()));
+        }
+        if let Some(password) = std::env::var("PGPASSWORD").ok().filter(|text| !text.is_empty()) {
+            return Ok(Some(SecretString::from(password)));
+        }
+        passfile::look_up(self.passfile.as_deref(), host, &self.dbname, &self.user)
+    }
+}
+
+/// Hosts, database and role; never the password.
+impl fmt::Display for Conninfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<_> = self.hosts.iter().map(Host::to_string).collect();
+        write!(f, "{}@{}/{}", self.user, hosts.join(","), self.dbname)
+    }
+}
+
+fn own_user() -> Option<String> {
+    ["PGUSER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
+}
+
+/// `~/.postgresql/NAME`, whether or not it is there.
+pub(super) fn home_file(name: &str) -> Option<PathBuf> {
+    std::env::home_dir().map(|home| home.join(".postgresql").join(name))
+}
+
+fn hosts(names: Option<&str>, ports: Option<&str>) -> Result<Vec<Host>> {
+    let names: Vec<_> = names.unwrap_or_default().split(',').collect();
+    let ports: Vec<_> = ports.unwrap_or_default().split(',').collect();
+    if ports.len() != 1 && ports.len() != names.len() {
+        return Err(Error::usage(format!(
+            "the connection string has {} ports for {} hosts; give one for all, or one each",
+            ports.len(),
+            names.len()
+        )));
+    }
+    let port_of = |at: usize| if ports.len() == 1 { ports[0] } else { ports[at] };
+    names
+        .iter()
+        .enumerate()
+        .map(|(at, name)| Ok(Host { address: address(name), port: port(port_of(at))? }))
+        .collect()
+}
+
+fn address(name: &str) -> Address {
+    match name {
+        "" => Address::Unix(PathBuf::from(SOCKET_DIRECTORY)),
+        directory if directory.starts_with('/') => Address::Unix(PathBuf::from(directory)),
+        name => Address::Tcp(name.to_owned()),
+    }
+}
+
+/// The text is not repeated: in a URI whose password has a bare `/` it is a piece of the password.
+fn port(text: &str) -> Result<u16> {
+    let wrong = "a port in the connection string is not a number from 1 to 65535 \
+                 (in a URI, write special characters of user and password as %XX)";
+    match text {
+        "" => Ok(5432),
+        text => text.parse().ok().filter(|port| *port > 0).ok_or_else(|| Error::usage(wrong)),
+    }
+}
+
+fn tls(given: &text::Parameters) -> Result<TlsParameters> {
+    let root = match given.get("sslrootcert") {
+        None => RootCert::Home,
+        Some("system") => RootCert::System,
+        Some(file) => RootCert::File(PathBuf::from(file)),
+    };
+    let default = if root == RootCert::System { SslMode::VerifyFull } else { SslMode::Prefer };
+    let mode = given.get("sslmode").map_or(Ok(default), str::parse)?;
+    if root == RootCert::System && mode < SslMode::VerifyFull {
+        return Err(Error::usage(
+            "sslrootcert=system trusts every public authority, so it needs sslmode=verify-full",
+        ));
+    }
+    let path = |name| given.get(name).map(PathBuf::from);
+    Ok(TlsParameters { mode, root, cert: path("sslcert"), key: path("sslkey") })
+}
+
+fn connect_timeout(given: &text::Parameters) -> Result<Option<Duration>> {
+    Ok(match given.number("connect_timeout")? {
+        None => Some(CONNECT_TIMEOUT),
+        Some(0) => None,
+        // libpq: less than two seconds would fail on a busy name server.
+        Some(seconds) => Some(Duration::from_secs(u64::from(seconds.max(2)))),
+    })
+}
+
+fn keepalive(given: &text::Parameters) -> Result<Option<Keepalive>> {
+    let seconds =
+        |name| Ok::<_, Error>(given.number(name)?.filter(|n| *n > 0).map(|n| Duration::from_secs(n.into())));
+    let keepalive = Keepalive {
+        idle: seconds("keepalives_idle")?,
+        interval: seconds("keepalives_interval")?,
+        count: given.number("keepalives_count")?.filter(|n| *n > 0),
+    };
+    Ok((given.number("keepalives")? != Some(0)).then_some(keepalive))
+}
+
+impl FromStr for SslMode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "disable" => SslMode::Disable,
+            "allow" => SslMode::Allow,
+            "prefer" => SslMode::Prefer,
+            "require" => SslMode::Require,
+            "verify-ca" => SslMode::VerifyCa,
+            "verify-full" => SslMode::VerifyFull,
+            _ => {
+                return Err(not_one_of(
+                    "sslmode",
+                    text,
+                    "disable, allow, prefer, require, verify-ca, verify-full",
+                ));
+            }
+        })
+    }
+}
+
+impl FromStr for Target {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "any" => Target::Any,
+            "read-write" | "primary" => Target::Primary,
+            "read-only" | "standby" => Target::Standby,
+            "prefer-standby" => Target::PreferStandby,
+            _ => {
+                let known = "any, read-write, read-only, primary, standby, prefer-standby";
+                return Err(not_one_of("target_session_attrs", text, known));
+            }
+        })
+    }
+}
+
+fn not_one_of(name: &str, value: &str, known: &str) -> Error {
+    Error::usage(format!("{name}={value} in the connection string is not known; it may be {known}"))
+}
+
+#[cfg(test)]
+mod tests;

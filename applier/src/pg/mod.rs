@@ -1,0 +1,28 @@
+//! The only room that opens connections to PostgreSQL and that quotes names for it.
+//!
+//! `conninfo` says where, `connect` tries the hosts, `stream` and `tls` carry the bytes, `session` says what every
+//! session is like. On top stand three clients: `client` (catalogs and checks, tokio-postgres), `raw` (our own
+//! pipeline, for the writer) and `replication` (CopyBoth).
+
+mod auth;
+mod client;
+mod connect;
+mod conninfo;
+mod frame;
+mod lsn;
+pub mod quote;
+mod raw;
+mod replication;
+mod server_error;
+mod session;
+mod stream;
+mod tls;
+
+pub use client::{client, error as client_error};
+pub use conninfo::{Address, Conninfo, Host};
+pub use frame::Frame;
+pub use lsn::Lsn;
+pub use raw::{Raw, RawReceiver, RawSender};
+pub use replication::{Event, Replication, ReplicationReceiver, ReplicationSender, System};
+pub use server_error::{ServerError, class};
+pub use session::{Session, major};
