@@ -138,17 +138,24 @@ async fn once<S: Startup>(
 /// What to do about a server's refusal to let us in.
 fn advise(error: Error, conninfo: &Conninfo) -> Error {
     let (user, dbname) = (&conninfo.user, &conninfo.dbname);
+    let said = error.to_string();
     let advice = match error.sqlstate() {
-        Some("28P01") => "; check the password (password_file, the environment, or ~/.pgpass)".to_owned(),
-        Some("28000") if error.to_string().contains("pg_hba.conf") => {
+        // Only what the server said: our own messages about passwords have their advice.
+        Some("28P01") if said.contains("(28P01)") => {
+            "; check the password (password_file, the environment, or ~/.pgpass)".to_owned()
+        }
+        Some("28000") if said.contains("pg_hba.conf") => {
             format!(
                 "; add a line for database {dbname}, role {user} and this machine's address to pg_hba.conf, then reload"
             )
         }
+        Some("28000") if said.contains("client certificate") => {
+            "; give sslcert and sslkey in the url".to_owned()
+        }
         Some("3D000") => "; create it or correct the url".to_owned(),
         Some("53300") => "; raise max_connections (or max_wal_senders), or end other sessions".to_owned(),
-        Some("42501") if error.to_string().contains("session_replication_role") => format!(
-            "; to write without firing triggers and foreign keys the role needs, as a superuser: \
+        Some("42501") if said.contains("session_replication_role") => format!(
+            "; to write without firing triggers and foreign keys the role needs, from a superuser: \
              GRANT SET ON PARAMETER session_replication_role TO {} (PostgreSQL 15 and later; before, only superusers may)",
             super::quote::ident(user)
         ),

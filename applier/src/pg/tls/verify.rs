@@ -56,6 +56,10 @@ impl Verify {
         if parsed.version == X509Version::V1 {
             return check_version_1(roots, &parsed, now);
         }
+        if parsed.issuer() == parsed.subject() {
+            // Self-signed and not among the roots; rustls would only say that it may sign others.
+            return Err(CertificateError::UnknownIssuer.into());
+        }
         let parsed = ParsedCertificate::try_from(certificate)?;
         let algorithms = self.algorithms.all;
         verify_server_cert_signed_by_trust_anchor(&parsed, &roots.store, intermediates, now, algorithms)
