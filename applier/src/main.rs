@@ -1,5 +1,7 @@
 //! walferry.
 
+mod cli;
+mod config;
 mod error;
 mod pg;
 

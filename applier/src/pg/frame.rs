@@ -31,14 +31,14 @@ impl Frame {
     }
 
     /// The values of a DataRow.
-    pub(super) fn values(&self) -> Result<Vec<Option<Bytes>>> {
+    pub fn values(&self) -> Result<Vec<Option<Bytes>>> {
         let mut body = self.body.clone();
         let count = body.try_get_u16().map_err(|_| torn())?;
         (0..count).map(|_| value(&mut body)).collect()
     }
 
     /// A protocol error that names the unexpected tag.
-    pub(super) fn unexpected(&self, waiting_for: &str) -> Error {
+    pub fn unexpected(&self, waiting_for: &str) -> Error {
         let tag = char::from(self.tag).escape_default();
         Error::protocol(format!("the server sent a message '{tag}' where {waiting_for} was expected"))
     }

@@ -21,7 +21,7 @@ mod tls;
 pub use client::{client, error as client_error};
 pub use conninfo::{Address, Conninfo, Host};
 pub use frame::Frame;
-pub use lsn::Lsn;
+pub use lsn::{Lsn, NotAnLsn};
 pub use raw::{Raw, RawReceiver, RawSender};
 pub use replication::{Event, Replication, ReplicationReceiver, ReplicationSender, System};
 pub use server_error::{ServerError, class};

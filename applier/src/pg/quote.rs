@@ -1,6 +1,4 @@
-//! The one place that quotes names and values for SQL, and that reads names written as in SQL.
-
-use crate::error::{Error, Result};
+//! The one place that quotes names and values for SQL; `walferry_wire::pattern` reads them.
 
 /// The name as a quoted SQL identifier; always quoted, so that no list of keywords is needed.
 pub fn ident(name: &str) -> String {
@@ -20,57 +18,6 @@ pub fn literal(text: &str) -> String {
         format!("E'{}'", doubled.replace('\\', "\\\\"))
     } else {
         format!("'{doubled}'")
-    }
-}
-
-/// Reads a name with any number of dots as SQL would: unquoted parts fold to lower case, a doubled quote within
-/// quotes is one quote (`SplitIdentifierString` of PostgreSQL's varlena.c).
-///
-/// # Errors
-/// A usage error that shows the text, when a part is empty or a quote is not closed.
-pub fn parse_name(text: &str) -> Result<Vec<String>> {
-    let mut parts = Vec::new();
-    let mut rest = text.trim();
-    loop {
-        let (part, after) = parse_part(rest).ok_or_else(|| bad_name(text))?;
-        parts.push(part);
-        match after.strip_prefix('.') {
-            Some(next) => rest = next,
-            None if after.is_empty() => return Ok(parts),
-            None => return Err(bad_name(text)),
-        }
-    }
-}
-
-fn bad_name(text: &str) -> Error {
-    Error::usage(format!(
-        "`{text}` is not a name as SQL writes it; use schema.table, and double quotes round capitals and special characters"
-    ))
-}
-
-fn parse_part(text: &str) -> Option<(String, &str)> {
-    match text.strip_prefix('"') {
-        Some(inside) => parse_quoted(inside),
-        None => {
-            let end = text.find(['.', '"']).unwrap_or(text.len());
-            let (part, rest) = text.split_at(end);
-            let plain = !part.is_empty() && !part.contains(char::is_whitespace);
-            plain.then(|| (part.to_ascii_lowercase(), rest))
-        }
-    }
-}
-
-fn parse_quoted(inside: &str) -> Option<(String, &str)> {
-    let mut part = String::new();
-    let mut rest = inside;
-    loop {
-        let (before, after) = rest.split_once('"')?;
-        part.push_str(before);
-        let Some(next) = after.strip_prefix('"') else {
-            return (!part.is_empty()).then_some((part, after));
-        };
-        part.push('"');
-        rest = next;
     }
 }
 
@@ -119,7 +66,6 @@ mod tests {
         assert_eq!(ascii_literal("d\u{e9}j\u{e0}'s"), r"U&'d\+0000E9j\+0000E0''s'");
         assert_eq!(operator("public", "="), r#"OPERATOR("public".=)"#);
     }
-    use proptest::prelude::*;
 
     #[test]
     fn quotes() {
@@ -127,23 +73,5 @@ mod tests {
         assert_eq!(qualified("Crm", "a.b"), "\"Crm\".\"a.b\"");
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(literal("a\\'b"), "E'a\\\\''b'");
-    }
-
-    #[test]
-    fn reads_names_like_sql() {
-        assert_eq!(parse_name("Public.Orders").unwrap(), ["public", "orders"]);
-        assert_eq!(parse_name("crm.\"Leads\"").unwrap(), ["crm", "Leads"]);
-        assert_eq!(parse_name("\"a.\"\"b\"").unwrap(), ["a.\"b"]);
-        assert_eq!(parse_name("Größe").unwrap(), ["größe"]);
-        for text in ["", ".", "a.", ".a", "\"a", "a\"b\"", "\"a\"b", "\"\"", "a b"] {
-            assert!(parse_name(text).is_err(), "{text}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_quoted_name_reads_back(schema in "\\PC{1,20}", name in "\\PC{1,20}") {
-            prop_assert_eq!(parse_name(&qualified(&schema, &name)).unwrap(), vec![schema, name]);
-        }
     }
 }

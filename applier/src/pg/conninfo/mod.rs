@@ -5,8 +5,9 @@
 mod passfile;
 mod text;
 
+use crate::config;
 use crate::error::{Error, Result};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -185,8 +186,33 @@ impl Conninfo {
         })
     }
 
+    /// The source's place, by the configuration.
+    ///
+    /// # Errors
+    /// As [`Conninfo::parse`].
+    pub fn source(source: &config::Source) -> Result<Self> {
+        Self::configured(&source.url, source.password.as_ref()).map_err(|error| error.context("source.url"))
+    }
+
+    /// The destination's place, by the configuration.
+    ///
+    /// # Errors
+    /// As [`Conninfo::parse`].
+    pub fn destination(destination: &config::Destination) -> Result<Self> {
+        let found = Self::configured(&destination.url, destination.password.as_ref());
+        found.map_err(|error| error.context("destination.url"))
+    }
+
+    fn configured(url: &SecretString, password: Option<&SecretString>) -> Result<Self> {
+        let mut conninfo = Self::parse(url.expose_secret())?;
+        if let Some(password) = password {
+            conninfo.set_password(password.clone());
+        }
+        Ok(conninfo)
+    }
+
     /// Gives the password from elsewhere (environment, password_file); it wins over the connection string's.
-    pub fn set_password(&mut self, password: SecretString) {
+    fn set_password(&mut self, password: SecretString) {
         self.password = Some(password);
     }
 
