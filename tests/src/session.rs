@@ -7,6 +7,10 @@ use postgres::{Client, Config, NoTls, SimpleQueryMessage};
 /// A row as text; `None` is NULL.
 pub type Row = Vec<Option<String>>;
 
+/// Scenarios give databases settings that hinder; our own sessions must work all the same.
+const OPTIONS: &str = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 \
+    -c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed";
+
 /// One database session.
 pub struct Session {
     url: String,
@@ -27,6 +31,7 @@ impl Session {
     pub fn try_connect(url: &str) -> Result<Self, postgres::Error> {
         let mut config: Config = url.parse()?;
         config.application_name("walferry-tests").connect_timeout(std::time::Duration::from_secs(10));
+        config.options(OPTIONS);
         Ok(Self { url: url.to_owned(), client: RefCell::new(config.connect(NoTls)?) })
     }
 
