@@ -1,1 +1,33 @@
-//! Decoder.
+//! walferry's output plugin: turns the write-ahead log of a source into change records (`walferry_wire`), inside the
+//! source's own backends.
+//!
+//! The way of a change: [`plugin`] (PostgreSQL's callbacks) -> [`decoding`] (one session) -> [`relation`] and
+//! [`describe`] (what is known of the table, and how each column is written) -> [`stream`] (begin, describe) ->
+//! [`tuple`] and [`encoders`] (the row's cells) -> [`output`] (messages).
+//!
+//! Nothing may take the server down: an ERROR of PostgreSQL and a panic of Rust both unwind to the callback and go on
+//! as an ERROR. Rows are the exception that pays: they are written inside one boundary, see [`raw`].
+
+#[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
+compile_error!("the layout of values is known for 64-bit little-endian machines only");
+
+mod context;
+mod decoding;
+mod describe;
+mod encoders;
+mod invalidation;
+mod json;
+mod names;
+mod numeric;
+mod options;
+mod origin;
+mod output;
+mod plugin;
+mod raw;
+mod refuse;
+mod relation;
+mod stream;
+mod transaction;
+mod tuple;
+
+pgrx::pg_module_magic!();

@@ -73,6 +73,28 @@ pub fn name(text: &str) -> Result<Vec<Glob>, Error> {
     }
 }
 
+/// Reads identifiers separated by commas, without stars; an empty text is no identifier.
+pub fn identifiers(text: &str) -> Result<Vec<String>, Error> {
+    let mut chars = text.chars().peekable();
+    let mut identifiers = Vec::new();
+    if text.trim().is_empty() {
+        return Ok(identifiers);
+    }
+    loop {
+        skip_blanks(&mut chars);
+        match identifier(&mut chars, text)?.literal() {
+            Some(name) => identifiers.push(name.to_owned()),
+            None => return Err(unexpected('*', text)),
+        }
+        skip_blanks(&mut chars);
+        match chars.next() {
+            None => return Ok(identifiers),
+            Some(',') => {}
+            Some(c) => return Err(unexpected(c, text)),
+        }
+    }
+}
+
 /// Reads patterns separated by commas; an empty text is no pattern.
 pub fn list(text: &str) -> Result<Vec<Pattern>, Error> {
     let mut chars = text.chars().peekable();
@@ -217,6 +239,15 @@ mod tests {
         assert_eq!(list(" "), Ok(vec![]));
         for bad in ["a", "a.b.c", "a..b", "a.b,", "a.\"b", "a.b c.d", "."] {
             assert!(list(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn identifiers_have_no_stars_and_no_dots() {
+        assert_eq!(identifiers(r#" A_1, "B, 2""3" "#), Ok(vec!["a_1".to_owned(), r#"B, 2"3"#.to_owned()]));
+        assert_eq!(identifiers(""), Ok(vec![]));
+        for bad in ["a*", "a.b", "a,", "a b", "\"a"] {
+            assert!(identifiers(bad).is_err(), "{bad}");
         }
     }
 
