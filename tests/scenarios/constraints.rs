@@ -29,14 +29,16 @@ fn rule_09_unique_values_that_are_swapped() {
     );
     task.source.execute("INSERT INTO t SELECT i, 'e' || i, i FROM generate_series(1, 10) i");
     task.sync();
-    for (a, b) in [(1, 2), (2, 3), (9, 1)] {
+    for (round, (a, b)) in [(1, 2), (2, 3), (9, 1)].into_iter().enumerate() {
+        let (n, m) = (100 + 2 * round, 101 + 2 * round);
         task.source.execute(&format!(
-            "BEGIN; UPDATE t SET email = 'tmp', n = NULL WHERE id = {a};
-             UPDATE t SET email = 'e{a}x', n = {a} + 100 WHERE id = {b}; UPDATE t SET email = 'e{b}y', n = {b} + 200 WHERE id = {a}; COMMIT"
+            "BEGIN; UPDATE t SET email = 'first', n = NULL WHERE id = {a};
+             UPDATE t SET email = 'e{n}', n = {n} WHERE id = {b};
+             UPDATE t SET email = 'e{m}', n = -{m} WHERE id = {a}; COMMIT"
         ));
-        task.source.execute(&format!("UPDATE t SET email = 'hold' WHERE id = {a}"));
-        task.source.execute(&format!("UPDATE t SET email = 'e{a}' WHERE id = {b}"));
-        task.source.execute(&format!("UPDATE t SET email = 'e{b}' WHERE id = {a}"));
+        task.source.execute(&format!("UPDATE t SET email = 'hold', n = NULL WHERE id = {a}"));
+        task.source.execute(&format!("UPDATE t SET email = 'e{m}', n = {m} WHERE id = {b}"));
+        task.source.execute(&format!("UPDATE t SET email = 'e{n}', n = -{n} WHERE id = {a}"));
     }
     // Freed by a delete or an update, taken by an insert, in one batch.
     task.source.execute("DELETE FROM t WHERE id = 5");
