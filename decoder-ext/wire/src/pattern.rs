@@ -2,7 +2,8 @@
 //! them. The applier checks what the user wrote; the plugin applies it to every relation of the stream.
 //!
 //! A pattern is `schema.table`, identifiers as in SQL: unquoted letters fold to lower case, `""` inside quotes is a
-//! quote. Outside quotes `*` stands for any text, also none.
+//! quote. Outside quotes `*` stands for any text, also none, and `\+XXXXXX` for the character of this code point, so that
+//! a pattern can travel in ASCII ([`to_ascii`]) whatever the encodings on the way are.
 
 use crate::Error;
 
@@ -152,6 +153,7 @@ fn identifier(chars: &mut Chars<'_>, text: &str) -> Result<Glob, Error> {
                 }
                 pieces.push(String::new());
             }
+            '\\' => piece.push(escaped(chars, text)?),
             c => {
                 chars.next();
                 piece.push(c.to_ascii_lowercase());
@@ -175,6 +177,29 @@ fn quoted(chars: &mut Chars<'_>, text: &str, piece: &mut String) -> Result<(), E
             None => return Err(Error::BadOption(format!("a quote is not closed in \"{text}\""))),
         }
     }
+}
+
+/// Six hexadecimal digits behind `\+`, as in SQL's `U&""`.
+fn escaped(chars: &mut Chars<'_>, text: &str) -> Result<char, Error> {
+    let code: String = chars.by_ref().take(8).collect();
+    let digits = code.strip_prefix("\\+").filter(|digits| digits.len() == 6);
+    let character = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+    character.ok_or_else(|| Error::BadOption(format!("\"{code}\" is not an escape in \"{text}\"")))
+}
+
+/// The same pattern in ASCII alone.
+pub fn to_ascii(pattern: &str) -> String {
+    let mut ascii = String::with_capacity(pattern.len());
+    let mut inside = false;
+    for c in pattern.chars() {
+        inside ^= c == '"';
+        match (c.is_ascii(), inside) {
+            (true, _) => ascii.push(c),
+            (false, true) => ascii.push_str(&format!("\"\\+{:06X}\"", c as u32)),
+            (false, false) => ascii.push_str(&format!("\\+{:06X}", c as u32)),
+        }
+    }
+    ascii
 }
 
 /// Which relations of the stream are wanted.
@@ -231,6 +256,18 @@ mod tests {
         assert!(covers(r#"crm."Leads""#, "crm", "Leads"));
         assert!(covers(r#""a.b"."say ""hi"", *""#, "a.b", r#"say "hi", *"#));
         assert!(!covers(r#"x."*""#, "x", "anything"));
+    }
+
+    #[test]
+    fn patterns_can_travel_in_ascii() {
+        for (pattern, name) in [(r#"s."é""x é*""#, r#"é"x é*"#), ("s.été_*", "été_2"), (r#"s."aé""#, "aé")] {
+            let ascii = to_ascii(pattern);
+            assert!(ascii.is_ascii(), "{ascii}");
+            assert!(covers(&ascii, "s", name), "{ascii}");
+        }
+        for bad in ["s.\\", "s.\\+12", "s.\\+110000", "s.\\x000041"] {
+            assert!(list(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

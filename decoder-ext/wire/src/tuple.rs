@@ -38,6 +38,11 @@ impl<'a> Tuple<'a> {
         Ok(Self { bytes: &whole[..whole.len() - rest.len()] })
     }
 
+    /// The tuple that these bytes are known to be: those of [`Tuple::bytes`], kept and come back.
+    pub fn kept(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
     /// The bytes as they came: a tuple of binary COPY if no cell is [`Cell::Unchanged`].
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
@@ -60,7 +65,7 @@ impl<'a> Tuple<'a> {
 }
 
 /// Iterates over the cells of a [`Tuple`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Cells<'a> {
     rest: &'a [u8],
 }

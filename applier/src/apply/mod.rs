@@ -1,0 +1,375 @@
+//! The data path: receive -> assemble -> fold -> write (docs/architecture.md has the way of a change).
+//!
+//! `receive` fills the `queue`; the [`Applier`] here takes pieces from it, lets `adapter` and `assemble` make transactions of
+//! them, gathers these into batches while the last one is on its way, and gives them to `write`. Large transactions go
+//! to `large`. `fold`, `encode`, `statement` and `group` make statements of changes; `ordered` is the slow way that
+//! knows about conflicts.
+
+mod adapter;
+mod assemble;
+mod conflict;
+mod encode;
+mod fold;
+mod group;
+mod journal;
+mod large;
+mod locate;
+mod model;
+mod ordered;
+mod params;
+mod pipe;
+mod queue;
+mod receive;
+mod record;
+mod shared;
+mod statement;
+mod target;
+mod targets;
+mod write;
+
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::error::{Error, Result};
+use crate::pg::{Conninfo, Lsn, Raw, Session};
+use crate::state::progress;
+use adapter::Adapter;
+use assemble::{Assemble, Unit};
+pub use conflict::Policy;
+use journal::Landed;
+use large::{Around, Large};
+use model::{CommitPoint, Transaction};
+pub use pipe::Pipe;
+pub use queue::{Draining, Piece, queue};
+pub use receive::Receive;
+pub use shared::Shared;
+pub use targets::Targets;
+pub use write::{Batch, Policies, Writer};
+
+/// A batch is not made larger than this, in bytes of changes.
+const BATCH: usize = 4 << 20;
+/// With nothing on its way, this much is worth sending at once.
+const WORTH_SENDING: usize = 64 << 10;
+/// Progress over an idle stretch is written no more often than this (rule 4).
+const IDLE_PROGRESS: Duration = Duration::from_secs(5);
+/// How often durability is asked for while something waits for it.
+const DURABILITY: Duration = Duration::from_millis(100);
+/// The journal is pruned this often.
+const PRUNE: Duration = Duration::from_secs(10);
+
+/// What an applier is made of.
+pub struct Parts {
+    /// The task's name.
+    pub task: String,
+    /// Writes.
+    pub writer: Writer,
+    /// Another writer of the same task needs another session like it.
+    pub destination: (Conninfo, Session),
+    /// What is done about conflicts, for large transactions.
+    pub policies: Policies,
+    /// What the receiver brings.
+    pub queue: Draining,
+    /// What may be acknowledged.
+    pub durable: watch::Sender<Lsn>,
+    /// Everything committed before this is to be durable, then the applier ends; read at every step.
+    pub until: watch::Receiver<Option<Lsn>>,
+    /// Turns true when the applier is to end in good order.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Takes what the receiver brings to the destination.
+pub struct Applier<'a> {
+    parts: Parts,
+    shared: &'a Shared,
+    adapter: Adapter,
+    assemble: Assemble,
+    pending: Vec<Transaction>,
+    weight: usize,
+    larges: HashMap<u64, Large>,
+    spare: Option<Pipe>,
+    position: Lsn,
+    waiting: Vec<Landed>,
+    progressed: Instant,
+    pruned: Instant,
+}
+
+/// How the applier ended in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All up to `until` is durable.
+    Reached,
+    /// It was asked to stop.
+    Stopped,
+}
+
+impl<'a> Applier<'a> {
+    /// An applier that goes on where the writer is.
+    pub fn new(parts: Parts, shared: &'a Shared) -> Self {
+        let progress = parts.writer.committed();
+        let now = Instant::now();
+        Self {
+            parts,
+            shared,
+            adapter: Adapter::default(),
+            assemble: Assemble::new(progress),
+            pending: Vec::new(),
+            weight: 0,
+            larges: HashMap::new(),
+            spare: None,
+            position: progress,
+            waiting: Vec::new(),
+            progressed: now,
+            pruned: now,
+        }
+    }
+
+    /// Runs until it is told to stop, or until all up to `until` is durable.
+    pub async fn run(mut self) -> Result<Ended> {
+        let mut tick = interval(DURABILITY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.send_what_is_due().await?;
+            if let Some(ended) = self.ended().await? {
+                return Ok(ended);
+            }
+            let wants_more = self.wants_more();
+            tokio::select! {
+                biased;
+                outcome = self.parts.writer.outcome(), if self.parts.writer.in_flight() > 0 => {
+                    let landed = self.parts.writer.settle(outcome?).await?;
+                    self.landed(landed);
+                }
+                _ = tick.tick() => self.tick().await?,
+                Ok(()) = self.parts.stop.changed() => {}
+                Ok(()) = self.parts.until.changed() => {}
+                piece = self.parts.queue.pop(), if wants_more => match piece {
+                    Some(piece) => self.take(piece).await?,
+                    None => return Err(Error::unreachable("the connection to the source was lost")),
+                },
+            }
+        }
+    }
+
+    fn wants_more(&self) -> bool {
+        self.weight < BATCH
+    }
+
+    /// Two batches may be on their way; a small one goes only if nothing else would keep the destination busy.
+    async fn send_what_is_due(&mut self) -> Result<()> {
+        let due = match self.parts.writer.in_flight() {
+            _ if self.pending.is_empty() => false,
+            0 => self.weight >= WORTH_SENDING || self.parts.queue.is_empty(),
+            1 => self.weight >= BATCH,
+            _ => false,
+        };
+        if due { self.send().await } else { Ok(()) }
+    }
+
+    async fn send(&mut self) -> Result<()> {
+        self.weight = 0;
+        let transactions = std::mem::take(&mut self.pending);
+        let Some(last) = transactions.last() else { return Ok(()) };
+        let lsn = last.point.end_lsn;
+        let changes: usize = transactions.iter().map(|one| one.changes.len()).sum();
+        let count = transactions.len() as u64;
+        if let Some(landed) = self.parts.writer.submit(Batch { transactions, lsn }).await? {
+            self.landed(landed);
+        }
+        self.shared.count(count, changes as u64);
+        Ok(())
+    }
+
+    async fn take(&mut self, piece: Piece) -> Result<()> {
+        match piece {
+            Piece::Position(lsn) => {
+                self.position = self.position.max(lsn);
+                self.note_applied();
+                Ok(())
+            }
+            Piece::Data(payload) => {
+                let mut units = Vec::new();
+                let assemble = &mut self.assemble;
+                self.adapter.read(&payload, |event| assemble.take(event, &mut units))?;
+                for unit in units {
+                    self.unit(unit).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn unit(&mut self, unit: Unit) -> Result<()> {
+        match unit {
+            Unit::Transaction(transaction) => {
+                self.weight += transaction.weight + std::mem::size_of::<Transaction>();
+                self.pending.push(transaction);
+                Ok(())
+            }
+            Unit::Part { xid, point, changes } => {
+                if point.as_ref().is_some_and(|point| self.parts.writer.skips(point)) {
+                    return Ok(());
+                }
+                self.settle_all().await?;
+                let (large, mut around) = self.large(xid, point).await?;
+                large.part(changes, &mut around).await
+            }
+            Unit::Savepoint { xid, subxid } => {
+                self.settle_all().await?;
+                let (large, mut around) = self.large(xid, None).await?;
+                large.savepoint(subxid, &mut around).await
+            }
+            Unit::Commit(point) => self.commit_large(point).await,
+            Unit::Abort { xid, subxid } => self.abort_large(xid, subxid).await,
+        }
+    }
+
+    /// What came before is written before what comes now is begun.
+    async fn settle_all(&mut self) -> Result<()> {
+        self.send().await?;
+        if let Some(landed) = self.parts.writer.drain().await? {
+            self.landed(landed);
+        }
+        Ok(())
+    }
+
+    async fn large(&mut self, xid: u64, point: Option<CommitPoint>) -> Result<(&mut Large, Around<'_>)> {
+        if let std::collections::hash_map::Entry::Vacant(place) = self.larges.entry(xid) {
+            let pipe = match self.spare.take() {
+                Some(pipe) => pipe,
+                None => {
+                    let (conninfo, session) = &self.parts.destination;
+                    Pipe::over(Raw::open(conninfo, session.clone()).await?)
+                }
+            };
+            place.insert(Large::begin(pipe, point).await?);
+        }
+        let around = around(&mut self.parts, self.shared);
+        match self.larges.get_mut(&xid) {
+            Some(large) => Ok((large, around)),
+            None => Err(Error::protocol("a large transaction went away")),
+        }
+    }
+
+    async fn commit_large(&mut self, point: CommitPoint) -> Result<()> {
+        self.settle_all().await?;
+        let skip = self.parts.writer.skips(&point);
+        let Some(large) = self.larges.remove(&point.xid) else { return self.nothing(point).await };
+        let changes = large.changes();
+        let advance = large::advance(self.parts.writer.committed(), &point);
+        let mut around = around(&mut self.parts, self.shared);
+        if skip {
+            self.spare = Some(large.roll_back(&mut around).await?);
+            return self.nothing(point).await;
+        }
+        let (landed, pipe) = large.commit(advance, &mut around).await?;
+        self.spare = Some(pipe);
+        self.parts.writer.follow(landed);
+        self.shared.count(1, changes);
+        self.landed(landed);
+        Ok(())
+    }
+
+    /// A large transaction of which nothing is written: it is skipped, or all of it rolled back at the source.
+    async fn nothing(&mut self, point: CommitPoint) -> Result<()> {
+        self.pending.push(Transaction { point, changes: Vec::new(), weight: 0 });
+        self.send().await
+    }
+
+    async fn abort_large(&mut self, xid: u64, subxid: u64) -> Result<()> {
+        if !self.larges.contains_key(&xid) {
+            return Ok(());
+        }
+        if xid != subxid {
+            let (large, mut around) = self.large(xid, None).await?;
+            return large.abort(subxid, &mut around).await;
+        }
+        self.settle_all().await?;
+        if let Some(large) = self.larges.remove(&xid) {
+            let mut around = around(&mut self.parts, self.shared);
+            self.spare = Some(large.roll_back(&mut around).await?);
+        }
+        Ok(())
+    }
+
+    fn landed(&mut self, landed: Landed) {
+        self.progressed = Instant::now();
+        self.waiting.push(landed);
+        self.note_durable(landed.flushed);
+        self.note_applied();
+    }
+
+    /// Acknowledges what the destination has flushed (rule 4).
+    fn note_durable(&mut self, flushed: Lsn) {
+        let durable = self.waiting.iter().rposition(|landed| landed.written <= flushed);
+        if let Some(at) = durable {
+            let lsn = self.waiting[at].lsn;
+            self.waiting.drain(..=at);
+            self.parts.durable.send_if_modified(|known| {
+                let news = lsn > *known;
+                *known = lsn.max(*known);
+                news
+            });
+        }
+    }
+
+    /// What has been applied: with nothing on its way, all that the source has sent.
+    fn note_applied(&mut self) {
+        let idle = self.pending.is_empty() && self.parts.writer.in_flight() == 0;
+        let committed = self.parts.writer.committed();
+        self.shared.applied(if idle { committed.max(self.position) } else { committed });
+    }
+
+    async fn tick(&mut self) -> Result<()> {
+        if !self.waiting.is_empty() {
+            let flushed = progress::flushed(self.parts.writer.targets.client()).await?;
+            self.note_durable(flushed);
+        }
+        let idle = self.pending.is_empty() && self.parts.writer.in_flight() == 0;
+        let ahead = self.position > self.parts.writer.committed();
+        if idle && ahead && self.progressed.elapsed() >= IDLE_PROGRESS {
+            let batch = Batch { transactions: Vec::new(), lsn: self.position };
+            if let Some(landed) = self.parts.writer.submit(batch).await? {
+                self.landed(landed);
+            }
+        }
+        if self.pruned.elapsed() >= PRUNE {
+            self.pruned = Instant::now();
+            let committed = self.parts.writer.committed();
+            progress::prune(self.parts.writer.targets.client(), &self.parts.task, committed).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the end has come; then all that was written is made durable.
+    async fn ended(&mut self) -> Result<Option<Ended>> {
+        let until = *self.parts.until.borrow();
+        let idle = self.pending.is_empty() && self.parts.writer.in_flight() == 0;
+        let reached = |lsn: Lsn| until.is_some_and(|until| lsn >= until);
+        let ended = if reached(self.parts.writer.committed()) || (idle && reached(self.position)) {
+            Ended::Reached
+        } else if *self.parts.stop.borrow() {
+            Ended::Stopped
+        } else {
+            return Ok(None);
+        };
+        if let Some(landed) = self.parts.writer.drain().await? {
+            self.landed(landed);
+        }
+        let lsn = if idle { self.position } else { Lsn(0) };
+        self.seal(lsn).await?;
+        Ok(Some(ended))
+    }
+
+    async fn seal(&mut self, lsn: Lsn) -> Result<()> {
+        let landed = self.parts.writer.seal(lsn).await?;
+        self.landed(landed);
+        Ok(())
+    }
+}
+
+/// What large transactions need of the writer.
+fn around<'p>(parts: &'p mut Parts, shared: &'p Shared) -> Around<'p> {
+    Around { targets: &mut parts.writer.targets, task: &parts.task, policies: &parts.policies, shared }
+}

@@ -1,0 +1,325 @@
+//! Ordered mode: the changes of one transaction, row by row, each looked up before it is written. The only place that knows
+//! about conflicts (the fast way may assume that there are none).
+
+use std::sync::Arc;
+use walferry_wire::tuple::Cell;
+
+use super::conflict::{Kind, Resolution, resolve};
+use super::encode::{before, sent};
+use super::journal::{self, Advance, Landed};
+use super::locate::{self, Found};
+use super::model::{Change, CommitPoint, OldRow, Row};
+use super::pipe::{Outcome, Pipe};
+use super::record::Record;
+use super::statement::Statement;
+use super::target::Target;
+use super::targets::Targets;
+use super::write::{Policies, failed};
+use crate::error::{Error, Result};
+use crate::pg::ServerError;
+use crate::state::conflicts;
+
+/// Writes the changes of one transaction inside the open transaction block of a connection.
+pub struct Ordered<'a> {
+    pipe: &'a mut Pipe,
+    targets: &'a mut Targets,
+    task: &'a str,
+    policies: &'a Policies,
+    point: &'a CommitPoint,
+    change: i64,
+    stopped_by: Option<Record>,
+}
+
+impl<'a> Ordered<'a> {
+    /// Ordered mode for the transaction at `point`; a block is open on `pipe`.
+    pub fn new(
+        pipe: &'a mut Pipe,
+        targets: &'a mut Targets,
+        task: &'a str,
+        policies: &'a Policies,
+        point: &'a CommitPoint,
+    ) -> Self {
+        Self { pipe, targets, task, policies, point, change: 0, stopped_by: None }
+    }
+
+    /// Counts changes from here: parts of a large transaction go on where the last one ended.
+    pub fn starting_at(mut self, change: i64) -> Self {
+        self.change = change;
+        self
+    }
+
+    /// Writes changes in their order. An error leaves the block to be rolled back: see [`Ordered::stop`].
+    pub async fn changes(&mut self, changes: &[Change]) -> Result<()> {
+        for change in changes {
+            self.change += 1;
+            self.one(change).await?;
+        }
+        Ok(())
+    }
+
+    /// Marks the transaction as passed over instead of writing it.
+    pub async fn skip(&mut self) -> Result<()> {
+        let statement =
+            Statement { sql: conflicts::SKIPPED.to_owned(), types: conflicts::SKIPPED_TYPES.to_vec() };
+        let lsn = self.point.commit_lsn.0.to_be_bytes();
+        let task = self.task.as_bytes().to_vec();
+        tracing::warn!(lsn = %self.point.commit_lsn, "the transaction is skipped, as was asked");
+        self.run(&statement, &[Some(task), Some(lsn.to_vec())]).await.map(|_| ())
+    }
+
+    /// Rolls back and keeps the record of what stopped the task in a transaction of its own.
+    pub async fn stop(self, error: Error) -> Error {
+        if error.class().is_transient() {
+            return error;
+        }
+        let stopped = async {
+            self.pipe.command("ROLLBACK").await?;
+            if let Some(record) = &self.stopped_by {
+                let mut group = self.pipe.group();
+                group.once(&record.statement, record.values())?;
+                let bytes = group.finish();
+                if let Some(error) = self.pipe.call(bytes).await?.error {
+                    return Err(Error::from(error));
+                }
+            }
+            Ok(())
+        };
+        match stopped.await {
+            Ok(()) => error.context(format_args!("transaction {} at {}", self.point.xid, self.point.commit_lsn)),
+            Err(lost) => lost,
+        }
+    }
+
+    async fn one(&mut self, change: &Change) -> Result<()> {
+        match change {
+            Change::Insert { relation, new } => {
+                let target = self.targets.resolve(relation).await?;
+                self.insert(&target, new, None).await
+            }
+            Change::Update { relation, old, new } => {
+                let target = self.targets.resolve(relation).await?;
+                self.update(&target, old, new).await
+            }
+            Change::Delete { relation, old } => {
+                let target = self.targets.resolve(relation).await?;
+                self.delete(&target, old).await
+            }
+            Change::Truncate { relations, restart_identity } => {
+                let statement = self.targets.truncate(relations, *restart_identity).await?;
+                self.run(&statement, &[]).await.map(|_| ())
+            }
+        }
+    }
+
+    /// Inserts a row; `reason` is the conflict that turned an update into this insert.
+    async fn insert(&mut self, target: &Arc<Target>, new: &Row, reason: Option<Kind>) -> Result<()> {
+        let rivals = self.rivals(target, new, None).await?;
+        let kind = match rivals.len() {
+            0 => reason,
+            1 => Some(Kind::InsertExists),
+            _ => Some(Kind::MultipleUnique),
+        };
+        let Some(kind) = kind else { return self.write_new(target, new, new).await };
+        let resolution = self.decide(target, kind, new, new, &rivals).await?;
+        match resolution {
+            Resolution::Overwritten => match rivals.as_slice() {
+                [one] => self.overwrite(target, new, new, one).await,
+                many => {
+                    self.clear(target, many).await?;
+                    self.write_new(target, new, new).await
+                }
+            },
+            Resolution::Inserted => self.write_new(target, new, new).await,
+            Resolution::Kept | Resolution::AlreadyGone | Resolution::Incomplete | Resolution::Stopped => Ok(()),
+        }
+    }
+
+    async fn update(&mut self, target: &Arc<Target>, old: &OldRow, new: &Row) -> Result<()> {
+        let was = before(target, old, Some(new))?;
+        let new = &fill(new, old);
+        let found = self.find(target, &was).await?;
+        let Some(found) = found.first() else { return self.update_missing(target, &was, new).await };
+        let rivals = self.rivals(target, new, Some(found)).await?;
+        if !rivals.is_empty() {
+            let kind = if rivals.len() > 1 { Kind::MultipleUnique } else { Kind::UpdateExists };
+            match self.decide(target, kind, &was, new, &rivals).await? {
+                Resolution::Overwritten => self.clear(target, &rivals).await?,
+                Resolution::Kept
+                | Resolution::Inserted
+                | Resolution::AlreadyGone
+                | Resolution::Incomplete
+                | Resolution::Stopped => return Ok(()),
+            }
+        }
+        self.overwrite(target, &was, new, found).await
+    }
+
+    async fn update_missing(&mut self, target: &Arc<Target>, was: &Row, new: &Row) -> Result<()> {
+        let policy = (self.policies)(&target.relation.schema, &target.relation.name);
+        match resolve(Kind::UpdateMissing, policy, !new.has_unchanged()) {
+            Resolution::Inserted => self.insert(target, new, Some(Kind::UpdateMissing)).await,
+            Resolution::Stopped
+            | Resolution::Kept
+            | Resolution::Overwritten
+            | Resolution::AlreadyGone
+            | Resolution::Incomplete => self.decide(target, Kind::UpdateMissing, was, new, &[]).await.map(|_| ()),
+        }
+    }
+
+    async fn delete(&mut self, target: &Arc<Target>, old: &OldRow) -> Result<()> {
+        let was = before(target, old, None)?;
+        match self.find(target, &was).await?.first() {
+            Some(found) => self.clear(target, std::slice::from_ref(found)).await,
+            None => self.decide(target, Kind::DeleteMissing, &was, &was, &[]).await.map(|_| ()),
+        }
+    }
+
+    /// Records a conflict and says what to do; under policy `error` it is the end.
+    async fn decide(
+        &mut self,
+        target: &Target,
+        kind: Kind,
+        key: &Row,
+        new: &Row,
+        rivals: &[Found],
+    ) -> Result<Resolution> {
+        let policy = (self.policies)(&target.relation.schema, &target.relation.name);
+        let resolution = resolve(kind, policy, !new.has_unchanged());
+        let record = self.record(target, kind, resolution, key, new, rivals, None);
+        if resolution == Resolution::Stopped {
+            self.stopped_by = Some(record);
+            return Err(stopped(target, kind, self.point));
+        }
+        self.run(&record.statement, &record.values).await?;
+        Ok(resolution)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one argument per column of the record")]
+    fn record(
+        &self,
+        target: &Target,
+        kind: Kind,
+        resolution: Resolution,
+        key: &Row,
+        new: &Row,
+        rivals: &[Found],
+        detail: Option<&ServerError>,
+    ) -> Record {
+        Record::new(self.task, self.point, self.change, target, kind, resolution)
+            .with_rows(target, key, new, rivals)
+            .with_detail(detail)
+    }
+
+    async fn find(&mut self, target: &Target, was: &Row) -> Result<Vec<Found>> {
+        let (statement, values) = locate::row(target, was);
+        locate::found(self.run(&statement, &values).await?)
+    }
+
+    /// The other rows that hold unique values of this one.
+    async fn rivals(&mut self, target: &Target, new: &Row, own: Option<&Found>) -> Result<Vec<Found>> {
+        let mut rivals: Vec<Found> = Vec::new();
+        for (statement, values) in locate::rivals(target, new) {
+            for found in locate::found(self.run(&statement, &values).await?)? {
+                let is_own = own.is_some_and(|own| own.address == found.address);
+                if !is_own && !rivals.iter().any(|known| known.address == found.address) {
+                    rivals.push(found);
+                }
+            }
+        }
+        Ok(rivals)
+    }
+
+    async fn write_new(&mut self, target: &Target, key: &Row, new: &Row) -> Result<()> {
+        let (statement, values) = locate::insert(target, new);
+        self.write(target, key, new, &statement, &values).await
+    }
+
+    /// Gives the row at this address the values of `new`.
+    async fn overwrite(&mut self, target: &Target, key: &Row, new: &Row, at: &Found) -> Result<()> {
+        let set = sent(target, new, true);
+        let (statement, values) = locate::overwrite(target, new, &set, at);
+        self.write(target, key, new, &statement, &values).await
+    }
+
+    async fn clear(&mut self, target: &Target, rows: &[Found]) -> Result<()> {
+        for row in rows {
+            let (statement, values) = locate::delete(target, row);
+            self.run(&statement, &values).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs a statement that writes `new`; what the destination rejects is kept for the record.
+    async fn write(
+        &mut self,
+        target: &Target,
+        key: &Row,
+        new: &Row,
+        statement: &Statement,
+        values: &[Option<Vec<u8>>],
+    ) -> Result<()> {
+        let outcome = self.call(statement, values).await?;
+        let Some(error) = outcome.error else { return Ok(()) };
+        self.stopped_by =
+            Some(self.record(target, Kind::Rejected, Resolution::Stopped, key, new, &[], Some(&error)));
+        Err(rejected(target, &error, self.point))
+    }
+
+    async fn run(&mut self, statement: &Statement, values: &[Option<Vec<u8>>]) -> Result<Outcome> {
+        let mut outcome = self.call(statement, values).await?;
+        match outcome.error.take() {
+            None => Ok(outcome),
+            Some(error) => Err(error.into()),
+        }
+    }
+
+    async fn call(&mut self, statement: &Statement, values: &[Option<Vec<u8>>]) -> Result<Outcome> {
+        let mut group = self.pipe.group();
+        group.once(statement, values.iter().map(Option::as_deref))?;
+        let bytes = group.finish();
+        self.pipe.call(bytes).await
+    }
+}
+
+/// Ends the block that ordered mode wrote in: progress, then COMMIT.
+pub async fn finish(pipe: &mut Pipe, task: &str, advance: Advance) -> Result<Landed> {
+    let mut group = pipe.group();
+    journal::advance(&mut group, task, advance)?;
+    journal::commit(&mut group)?;
+    let bytes = group.finish();
+    let outcome = pipe.call(bytes).await?;
+    match outcome.error {
+        None => journal::landed(&outcome, advance.lsn),
+        Some(error) => Err(failed(error)),
+    }
+}
+
+/// Unchanged cells are in the old row where that is whole.
+fn fill(new: &Row, old: &OldRow) -> Row {
+    let OldRow::Full(old) = old else { return new.clone() };
+    let filled: Vec<Cell<'_>> =
+        old.cells().zip(new.cells()).map(|(old, new)| if new == Cell::Unchanged { old } else { new }).collect();
+    Row::build(filled.into_iter())
+}
+
+fn stopped(target: &Target, kind: Kind, point: &CommitPoint) -> Error {
+    Error::rejected(format!(
+        "conflict {kind} on the destination table {}; `walferry conflicts` shows the rows; change the destination's row, \
+         or set [apply] conflict, or run `walferry skip {}`",
+        target.name(),
+        point.commit_lsn
+    ))
+}
+
+/// A server's message may quote a value (class 22, data exceptions), so only its code is told then.
+fn rejected(target: &Target, error: &ServerError, point: &CommitPoint) -> Error {
+    let said = if error.code.starts_with("22") { "a value does not fit" } else { error.message.as_str() };
+    Error::rejected(format!(
+        "the destination table {} rejects a row: {said} (SQLSTATE {}); `walferry conflicts` shows it; change the \
+         destination so that it fits, or run `walferry skip {}`",
+        target.name(),
+        error.code,
+        point.commit_lsn
+    ))
+    .with_sqlstate(&error.code)
+}

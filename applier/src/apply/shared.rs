@@ -1,0 +1,70 @@
+//! What the data path lets others see while it runs: positions and counters. Written by receive and write, read by watch.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+use crate::pg::Lsn;
+
+/// Positions and counters of a running task.
+#[derive(Debug, Default)]
+pub struct Shared {
+    received: AtomicU64,
+    applied: AtomicU64,
+    transactions: AtomicU64,
+    changes: AtomicU64,
+    no_streaming: AtomicBool,
+    nudge: Notify,
+}
+
+impl Shared {
+    /// The source has sent everything up to here.
+    pub fn received(&self, lsn: Lsn) {
+        self.received.fetch_max(lsn.0, Ordering::Relaxed);
+    }
+
+    /// See [`Shared::received`].
+    pub fn received_lsn(&self) -> Lsn {
+        Lsn(self.received.load(Ordering::Relaxed))
+    }
+
+    /// Everything that the source committed before here is visible at the destination.
+    pub fn applied(&self, lsn: Lsn) {
+        self.applied.fetch_max(lsn.0, Ordering::Relaxed);
+    }
+
+    /// See [`Shared::applied`].
+    pub fn applied_lsn(&self) -> Lsn {
+        Lsn(self.applied.load(Ordering::Relaxed))
+    }
+
+    /// Counts source transactions and their changes as applied.
+    pub fn count(&self, transactions: u64, changes: u64) {
+        self.transactions.fetch_add(transactions, Ordering::Relaxed);
+        self.changes.fetch_add(changes, Ordering::Relaxed);
+    }
+
+    /// Transactions and changes applied so far.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.transactions.load(Ordering::Relaxed), self.changes.load(Ordering::Relaxed))
+    }
+
+    /// In-progress transactions must not be streamed from the next connection on.
+    pub fn forbid_streaming(&self) {
+        self.no_streaming.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether in-progress transactions may be streamed.
+    pub fn may_stream(&self) -> bool {
+        !self.no_streaming.load(Ordering::Relaxed)
+    }
+
+    /// Asks the receiver to ask the source how far it has decoded.
+    pub fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// Waits for [`Shared::nudge`].
+    pub async fn nudged(&self) {
+        self.nudge.notified().await;
+    }
+}

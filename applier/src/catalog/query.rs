@@ -1,0 +1,116 @@
+//! The queries behind [`super::Table`]. They follow
+//! <https://www.postgresql.org/docs/current/catalogs.html> and run on 13 to 18 alike.
+
+use tokio_postgres::{Client, Row};
+
+use super::{Column, KeyColumn, Table, UniqueIndex};
+use crate::error::Result;
+use crate::pg::client_error as server_error;
+
+const TABLE: &str = "
+SELECT c.oid, c.relkind = 'p' AS partitioned,
+       EXISTS (SELECT FROM pg_catalog.pg_trigger g
+               WHERE g.tgenabled IN ('A', 'R') AND NOT g.tgisinternal AND (g.tgrelid = c.oid OR g.tgrelid IN
+                     (SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) p))) AS firing_triggers,
+       EXISTS (SELECT FROM pg_catalog.pg_rewrite r
+               WHERE r.ev_class = c.oid AND r.ev_enabled IN ('A', 'R') AND r.ev_type <> '1') AS firing_rules
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')";
+
+const COLUMNS: &str = "
+WITH RECURSIVE base(attnum, typid, basetype) AS (
+  SELECT a.attnum, t.oid, t.typbasetype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+  WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+  UNION ALL
+  SELECT b.attnum, t.oid, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.basetype)
+SELECT a.attname::text, a.atttypid, tn.nspname::text, t.typname::text, a.atttypmod, bt.oid AS base_oid, bt.typarray,
+       bt.typtype = 'e' AS is_enum, coalesce(NOT l.collisdeterministic, false) AS nondeterministic,
+       a.attnotnull, a.attgenerated <> '' AS generated, a.attidentity = 'a' AS always_identity
+FROM pg_catalog.pg_attribute a
+JOIN base b ON b.attnum = a.attnum AND b.basetype = 0
+JOIN pg_catalog.pg_type bt ON bt.oid = b.typid
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum";
+
+const INDEXES: &str = "
+SELECT i.indexrelid, c.relname::text, i.indisprimary, i.indimmediate,
+       i.indpred IS NOT NULL OR i.indexprs IS NOT NULL AS partial,
+       coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false) AS nulls_not_distinct,
+       a.attname::text, n.nspname::text, o.oprname::text
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k(at)
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.at]
+JOIN pg_catalog.pg_opclass oc ON oc.oid = i.indclass[k.at]
+JOIN pg_catalog.pg_amop m ON m.amopfamily = oc.opcfamily AND m.amoplefttype = oc.opcintype
+     AND m.amoprighttype = oc.opcintype AND m.amopstrategy = 3
+JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr
+JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indislive
+ORDER BY i.indisprimary DESC, i.indexrelid, k.at";
+
+/// Reads a table, or `None` if there is no table (ordinary or partitioned) of this name.
+pub async fn table(client: &Client, schema: &str, name: &str) -> Result<Option<Table>> {
+    let rows = client.query(TABLE, &[&schema, &name]).await.map_err(server_error)?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let oid: u32 = row.get(0);
+    let columns = client.query(COLUMNS, &[&oid]).await.map_err(server_error)?;
+    let indexes = client.query(INDEXES, &[&oid]).await.map_err(server_error)?;
+    Ok(Some(Table {
+        oid,
+        schema: schema.to_owned(),
+        name: name.to_owned(),
+        partitioned: row.get(1),
+        has_firing_triggers: row.get(2),
+        has_firing_rules: row.get(3),
+        columns: columns.iter().map(column).collect(),
+        unique_indexes: unique_indexes(&indexes),
+    }))
+}
+
+fn column(row: &Row) -> Column {
+    Column {
+        name: row.get(0),
+        type_oid: row.get(1),
+        type_schema: row.get(2),
+        type_name: row.get(3),
+        type_modifier: row.get(4),
+        base_type_oid: row.get(5),
+        base_array_oid: row.get(6),
+        is_enum: row.get(7),
+        nondeterministic: row.get(8),
+        not_null: row.get(9),
+        generated: row.get(10),
+        always_identity: row.get(11),
+    }
+}
+
+/// One row per key column, in order; an expression has no column, and makes its index a partial one.
+fn unique_indexes(rows: &[Row]) -> Vec<UniqueIndex> {
+    let mut indexes: Vec<(u32, UniqueIndex)> = Vec::new();
+    for row in rows {
+        let oid: u32 = row.get(0);
+        if indexes.last().is_none_or(|(last, _)| *last != oid) {
+            indexes.push((oid, index(row)));
+        }
+        let column: Option<String> = row.get(6);
+        if let (Some((_, index)), Some(name)) = (indexes.last_mut(), column) {
+            index.columns.push(KeyColumn { name, operator_schema: row.get(7), operator: row.get(8) });
+        }
+    }
+    indexes.into_iter().map(|(_, index)| index).collect()
+}
+
+fn index(row: &Row) -> UniqueIndex {
+    UniqueIndex {
+        name: row.get(1),
+        primary: row.get(2),
+        immediate: row.get(3),
+        partial: row.get(4),
+        nulls_not_distinct: row.get(5),
+        columns: Vec::new(),
+    }
+}

@@ -1,0 +1,129 @@
+//! `walferry run`: the supervisor. It prepares both sides, runs one session of the stream after the other, and decides what
+//! a failure means: at the start it ends the command; later the daemon outlives it.
+
+mod prepare;
+mod session;
+mod source;
+mod stop;
+
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+use crate::apply::{Ended, Shared};
+use crate::cli::Until;
+use crate::config::{Config, Mode};
+use crate::error::{Class, Error, Result};
+use crate::pg::{Conninfo, Lsn, Session, client};
+use crate::state::tasks::{self, Report};
+use crate::watch::phase;
+use stop::Stop;
+
+/// The first pause after a failure; each next one is twice as long, up to [`LONGEST`].
+const SHORTEST: Duration = Duration::from_millis(200);
+/// The longest pause before the next try.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// What lives as long as the command.
+pub struct Task {
+    /// The configuration.
+    pub config: Config,
+    /// Where the source is.
+    pub source: Conninfo,
+    /// Where the destination is.
+    pub destination: Conninfo,
+    /// Positions and counters.
+    pub shared: Arc<Shared>,
+    /// Where to end: `None` runs for ever, `Some(None)` will be known once the source has been asked.
+    pub until: Option<Until>,
+    /// The end as an LSN, as soon as it is known.
+    pub target: watch::Sender<Option<Lsn>>,
+    /// A signal came.
+    pub stop: Stop,
+}
+
+/// Runs the task; the exit status of the command.
+pub async fn run(config: Config, until: Option<Until>) -> Result<u8> {
+    refuse_other_modes(&config)?;
+    let task = Task {
+        source: Conninfo::source(&config.source)?,
+        destination: Conninfo::destination(&config.destination)?,
+        shared: Arc::new(Shared::default()),
+        until,
+        target: watch::Sender::new(None),
+        stop: Stop::on_signals()?,
+        config,
+    };
+    match supervise(&task).await {
+        Ok(Ended::Reached) => Ok(0),
+        Ok(Ended::Stopped) if task.until.is_none() => Ok(0),
+        Ok(Ended::Stopped) => Ok(task.stop.exit_status()),
+        Err(error) if error.class() == Class::Stopped && task.until.is_none() => Ok(0),
+        Err(error) if error.class() == Class::Stopped => Ok(task.stop.exit_status()),
+        Err(error) => Err(error),
+    }
+}
+
+fn refuse_other_modes(config: &Config) -> Result<()> {
+    match config.task.mode {
+        Mode::Incremental => Ok(()),
+        Mode::Full | Mode::FullIncremental => Err(Error::usage(
+            "this release follows changes only; copy the rows first (for example pg_dump with the slot's snapshot) \
+             and set [task] mode = \"incremental\"",
+        )),
+    }
+}
+
+async fn supervise(task: &Task) -> Result<Ended> {
+    let mut pause = SHORTEST;
+    let mut told = String::new();
+    let mut has_run = false;
+    loop {
+        let mut streamed = false;
+        let error = match session::run(task, has_run, &mut streamed).await {
+            Ok(ended) => return Ok(ended),
+            Err(error) => error,
+        };
+        has_run |= streamed;
+        let transient = error.class().is_transient();
+        if error.class() == Class::Stopped || !has_run || (!transient && task.until.is_some()) {
+            note_failure(task, &error).await;
+            return Err(error);
+        }
+        if streamed && transient {
+            pause = SHORTEST;
+        }
+        if told != error.to_string() {
+            told = error.to_string();
+            tracing::warn!("{error}");
+        }
+        if !transient {
+            note_failure(task, &error).await;
+        }
+        task.stop.sleep(pause).await?;
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+/// Puts the failure where `status` finds it. The destination may be what failed: then `status` finds out by itself.
+async fn note_failure(task: &Task, error: &Error) {
+    if error.class() == Class::Stopped {
+        return;
+    }
+    let session = Session::query(&format!("walferry:{}", task.config.task.name));
+    let Ok(client) = client(&task.destination, session).await else { return };
+    let (transactions, changes) = task.shared.counts();
+    let applied = task.shared.applied_lsn();
+    let report = Report {
+        phase: phase::FAILED.to_owned(),
+        error: Some(error.to_string()),
+        received_lsn: Some(task.shared.received_lsn()),
+        applied_lsn: (applied > Lsn::ZERO).then_some(applied),
+        transactions: transactions as i64,
+        changes: changes as i64,
+        ..Report::default()
+    };
+    if let Err(unwritten) = tasks::report(&client, task.config.task.name.as_str(), &report).await {
+        tracing::debug!("the failure could not be written down: {unwritten}");
+    }
+}

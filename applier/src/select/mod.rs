@@ -1,0 +1,122 @@
+//! Which tables are chosen and what they are called at the destination: scope, patterns, name mapping. Pure.
+
+use std::collections::HashMap;
+use walferry_wire::pattern::{self, Selection};
+
+use crate::config::{Mapping, NamePattern, Objects};
+
+/// What tables are called at the destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    rules: Vec<Mapping>,
+    chosen: HashMap<u32, (String, String)>,
+}
+
+impl Names {
+    /// Follows the `[[map]]` entries of the configuration.
+    pub fn new(rules: &[Mapping]) -> Self {
+        Self { rules: rules.to_vec(), chosen: HashMap::new() }
+    }
+
+    /// Tables keep the names that they had when they were chosen, whatever the source calls them later.
+    pub fn keep(&mut self, chosen: impl Iterator<Item = (u32, (String, String))>) {
+        self.chosen.extend(chosen);
+    }
+
+    /// Schema and name at the destination. A rule for the table goes before one for its schema.
+    pub fn of(&self, oid: u32, schema: &str, name: &str) -> (String, String) {
+        if let Some(kept) = self.chosen.get(&oid) {
+            return kept.clone();
+        }
+        let of_schema = self.rules.iter().filter(|rule| rule.schema == schema);
+        let (tables, schemas): (Vec<_>, Vec<_>) = of_schema.partition(|rule| rule.table.is_some());
+        let rule = tables.into_iter().find(|rule| rule.table.as_deref() == Some(name));
+        let to = rule.or(schemas.first().copied());
+        let to_schema = to.map_or(schema, |rule| rule.to_schema.as_str());
+        let to_name = to.and_then(|rule| rule.to_table.as_deref()).unwrap_or(name);
+        (to_schema.to_owned(), to_name.to_owned())
+    }
+}
+
+/// The tables that a configuration chooses, as the plugin is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    include: String,
+    exclude: String,
+    selection: Selection,
+}
+
+impl Choice {
+    /// Follows `include` and `exclude` of the configuration; nothing included means everything.
+    pub fn new(objects: &Objects) -> Self {
+        let patterns = |given: &[NamePattern]| given.iter().map(|one| one.pattern.clone()).collect();
+        let text = |given: &[NamePattern]| {
+            given.iter().map(|one| pattern::to_ascii(&one.text)).collect::<Vec<_>>().join(",")
+        };
+        let everything = objects.include.is_empty();
+        let all = || pattern::list(EVERYTHING).unwrap_or_default();
+        Self {
+            include: if everything { EVERYTHING.to_owned() } else { text(&objects.include) },
+            exclude: text(&objects.exclude),
+            selection: Selection {
+                relations: Default::default(),
+                include: if everything { all() } else { patterns(&objects.include) },
+                exclude: patterns(&objects.exclude),
+            },
+        }
+    }
+
+    /// Whether a table is chosen by its name.
+    pub fn wants(&self, oid: u32, schema: &str, name: &str) -> bool {
+        self.selection.wants([(oid, schema, name)].into_iter())
+    }
+
+    /// The plugin's `include`.
+    pub fn include(&self) -> &str {
+        &self.include
+    }
+
+    /// The plugin's `exclude`.
+    pub fn exclude(&self) -> &str {
+        &self.exclude
+    }
+}
+
+const EVERYTHING: &str = "*.*";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(from: (&str, Option<&str>), to: (&str, Option<&str>)) -> Mapping {
+        Mapping {
+            schema: from.0.to_owned(),
+            table: from.1.map(str::to_owned),
+            to_schema: to.0.to_owned(),
+            to_table: to.1.map(str::to_owned),
+        }
+    }
+
+    fn to(names: &Names, schema: &str, name: &str) -> String {
+        let (schema, name) = names.of(1, schema, name);
+        format!("{schema}|{name}")
+    }
+
+    #[test]
+    fn a_table_rule_goes_before_its_schemas_rule() {
+        let names = Names::new(&[
+            map(("sales", None), ("archive", None)),
+            map(("sales", Some("Leads")), ("crm", Some("leads_eu"))),
+        ]);
+        assert_eq!(to(&names, "sales", "orders"), "archive|orders");
+        assert_eq!(to(&names, "sales", "Leads"), "crm|leads_eu");
+        assert_eq!(to(&names, "public", "orders"), "public|orders");
+    }
+
+    #[test]
+    fn a_chosen_table_keeps_its_name() {
+        let mut names = Names::default();
+        names.keep([(1, ("s".to_owned(), "old".to_owned()))].into_iter());
+        assert_eq!(to(&names, "s", "renamed"), "s|old");
+    }
+}

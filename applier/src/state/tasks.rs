@@ -1,0 +1,136 @@
+//! `walferry_state.tasks`: which slot of which source a task is bound to, and how it is.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::PgLsn;
+
+use crate::error::{Error, Result};
+use crate::pg::{Lsn, client_error};
+
+/// What a task is bound to for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The replication slot.
+    pub slot: String,
+    /// `system_identifier` of the source's cluster.
+    pub system_identifier: u64,
+    /// The oid of the source's database.
+    pub database_oid: u32,
+}
+
+/// The binding of a task, if it has started before.
+pub async fn binding(client: &Client, task: &str) -> Result<Option<Binding>> {
+    let sql = "SELECT slot, system_identifier, database_oid FROM walferry_state.tasks WHERE task = $1";
+    let row = client.query_opt(sql, &[&task]).await.map_err(client_error)?;
+    row.map(|row| {
+        let identifier: String = row.get(1);
+        let system_identifier = identifier.parse().map_err(|_| {
+            Error::protocol(format!("walferry_state.tasks has the system identifier \"{identifier}\""))
+        })?;
+        Ok(Binding { slot: row.get(0), system_identifier, database_oid: row.get(2) })
+    })
+    .transpose()
+}
+
+/// Binds a new task. Two tasks with one slot are refused.
+pub async fn bind(client: &Client, task: &str, binding: &Binding) -> Result<()> {
+    let sql = "INSERT INTO walferry_state.tasks (task, slot, system_identifier, database_oid) \
+               VALUES ($1, $2, $3, $4)";
+    let identifier = binding.system_identifier.to_string();
+    let written = client.execute(sql, &[&task, &binding.slot, &identifier, &binding.database_oid]).await;
+    match written.map_err(client_error) {
+        Err(error) if error.sqlstate() == Some("23505") => Err(Error::refused(format!(
+            "another task at this destination uses the slot {}; give this one a slot of its own ([source] slot)",
+            binding.slot
+        ))),
+        other => other.map(|_| ()),
+    }
+}
+
+/// Writes the row of a task as it is: task.
+pub const TOUCH: &str = "UPDATE walferry_state.tasks SET task = task WHERE task = $1";
+
+/// The parameter types of [`TOUCH`]: text.
+pub const TOUCH_TYPES: [u32; 1] = [25];
+
+/// How a task is, as `walferry status` shows it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// One of the states that users see.
+    pub phase: String,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The source's end of WAL, `None` while the source is away.
+    pub source_lsn: Option<Lsn>,
+    /// What has been received.
+    pub received_lsn: Option<Lsn>,
+    /// What has been applied.
+    pub applied_lsn: Option<Lsn>,
+    /// Age of the oldest sample of `source_lsn` that is not applied, in seconds.
+    pub lag_seconds: Option<f64>,
+    /// Source transactions applied since the task was made.
+    pub transactions: i64,
+    /// Their changes.
+    pub changes: i64,
+    /// Seconds since the daemon wrote this.
+    pub age: Option<f64>,
+}
+
+/// Writes how the task is. Asynchronously committed: a report may be lost, never progress.
+pub async fn report(client: &Client, task: &str, report: &Report) -> Result<()> {
+    let sql = "UPDATE walferry_state.tasks SET phase = $2, error = $3, source_lsn = $4, received_lsn = $5, \
+               applied_lsn = $6, lag_seconds = $7, transactions = $8, changes = $9, \
+               updated_at = pg_catalog.clock_timestamp() WHERE task = $1";
+    let lsn = |lsn: Option<Lsn>| lsn.map(|lsn| PgLsn::from(lsn.0));
+    let (source, received, applied) =
+        (lsn(report.source_lsn), lsn(report.received_lsn), lsn(report.applied_lsn));
+    client
+        .execute(
+            sql,
+            &[
+                &task,
+                &report.phase,
+                &report.error,
+                &source,
+                &received,
+                &applied,
+                &report.lag_seconds,
+                &report.transactions,
+                &report.changes,
+            ],
+        )
+        .await
+        .map_err(client_error)?;
+    Ok(())
+}
+
+/// Reads how the task is, or `None` if it never started.
+pub async fn read(client: &Client, task: &str) -> Result<Option<Report>> {
+    let sql = "SELECT phase, error, source_lsn, received_lsn, applied_lsn, lag_seconds, transactions, changes, \
+               extract(epoch FROM pg_catalog.clock_timestamp() - updated_at)::float8 \
+               FROM walferry_state.tasks WHERE task = $1";
+    let row = client.query_opt(sql, &[&task]).await.map_err(client_error)?;
+    Ok(row.map(|row| {
+        let lsn = |at: usize| row.get::<_, Option<PgLsn>>(at).map(|lsn| Lsn(lsn.into()));
+        Report {
+            phase: row.get(0),
+            error: row.get(1),
+            source_lsn: lsn(2),
+            received_lsn: lsn(3),
+            applied_lsn: lsn(4),
+            lag_seconds: row.get(5),
+            transactions: row.get(6),
+            changes: row.get(7),
+            age: row.get(8),
+        }
+    }))
+}
+
+/// Removes everything of a task, conflicts included.
+pub async fn remove(client: &mut Client, task: &str) -> Result<()> {
+    let transaction = client.transaction().await.map_err(client_error)?;
+    for table in ["conflicts", "skips", "tables", "progress", "tasks"] {
+        let sql = format!("DELETE FROM walferry_state.{table} WHERE task = $1");
+        transaction.execute(&sql, &[&task]).await.map_err(client_error)?;
+    }
+    transaction.commit().await.map_err(client_error)
+}

@@ -1,0 +1,92 @@
+-- The task's own schema at the destination: all that walferry installs there. Every table is keyed by task. Runs at
+-- every start, so every statement leaves alone what is there already.
+CREATE SCHEMA IF NOT EXISTS walferry_state;
+COMMENT ON SCHEMA walferry_state IS 'walferry: progress, conflicts and status of the tasks that write to this database';
+
+-- What a task is bound to, and how it is; the second half is written once a second by the daemon.
+CREATE TABLE IF NOT EXISTS walferry_state.tasks (
+    task text PRIMARY KEY,
+    slot text NOT NULL UNIQUE,
+    system_identifier text NOT NULL,
+    database_oid oid NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    phase text NOT NULL DEFAULT 'created',
+    error text,
+    source_lsn pg_lsn,
+    received_lsn pg_lsn,
+    applied_lsn pg_lsn,
+    lag_seconds float8,
+    transactions bigint NOT NULL DEFAULT 0,
+    changes bigint NOT NULL DEFAULT 0,
+    updated_at timestamptz
+);
+
+-- The journal of progress, and the only truth about what has been applied: a batch can only follow its own predecessor.
+-- Insert-only, because one row updated by every batch gets slow when another session holds xmin back.
+CREATE TABLE IF NOT EXISTS walferry_state.progress (
+    task text NOT NULL,
+    worker integer NOT NULL,
+    prev pg_lsn NOT NULL,
+    lsn pg_lsn NOT NULL,
+    PRIMARY KEY (task, worker, prev),
+    UNIQUE (task, worker, lsn)
+);
+
+-- The tables that were chosen at the start, and where their rows go; they stay chosen through renames.
+CREATE TABLE IF NOT EXISTS walferry_state.tables (
+    task text NOT NULL,
+    source_oid oid NOT NULL,
+    source_schema text NOT NULL,
+    source_name text NOT NULL,
+    destination_schema text NOT NULL,
+    destination_name text NOT NULL,
+    PRIMARY KEY (task, source_oid)
+);
+
+-- Every conflict, with both rows. The only place where values of rows are kept outside their tables.
+CREATE TABLE IF NOT EXISTS walferry_state.conflicts (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    task text NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    lsn pg_lsn NOT NULL,
+    change bigint NOT NULL,
+    xid bigint NOT NULL,
+    committed_at timestamptz NOT NULL,
+    table_name text NOT NULL,
+    kind text NOT NULL,
+    resolution text NOT NULL,
+    key jsonb,
+    source_row jsonb,
+    destination_rows jsonb,
+    detail text,
+    UNIQUE (task, lsn, change)
+);
+
+-- Transactions that the user has told us to pass over, by the start of their commit record.
+CREATE TABLE IF NOT EXISTS walferry_state.skips (
+    task text NOT NULL,
+    lsn pg_lsn NOT NULL,
+    asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    skipped_at timestamptz,
+    PRIMARY KEY (task, lsn)
+);
+
+-- Turns an unexpected row count into an error inside the server, so that the COMMIT behind it does not happen.
+CREATE OR REPLACE FUNCTION walferry_state.expect(seen bigint, expected bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF seen <> expected THEN
+        RAISE EXCEPTION USING ERRCODE = 'WF001',
+            MESSAGE = pg_catalog.format('%s rows were written where %s were expected', seen, expected);
+    END IF;
+END $$;
+
+-- The fence: says that this writer's batch does not follow the last one that was committed.
+CREATE OR REPLACE FUNCTION walferry_state.follow(seen bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF seen <> 1 THEN
+        RAISE EXCEPTION USING ERRCODE = 'WF002',
+            MESSAGE = 'the progress of this task is not where this writer left it';
+    END IF;
+END $$;
