@@ -81,9 +81,9 @@ fn transaction(random: &mut Random, number: u64, order: u64) -> String {
         8 => format!("INSERT INTO shop.click SELECT 'page {number}', '2026-01-01', 1.0 FROM generate_series(1, 5)"),
         9 => format!("DELETE FROM shop.click WHERE ctid = (SELECT ctid FROM shop.click WHERE page = 'page {number}' LIMIT 1)"),
         10 => format!(
-            "BEGIN; SAVEPOINT s; DELETE FROM shop.orders; ROLLBACK TO s;
+            "BEGIN; SAVEPOINT s; DELETE FROM shop.orders WHERE id = {order} - 2; ROLLBACK TO s;
              INSERT INTO shop.\"Größe, 100% \"\"odd\"\" name\" VALUES ({order}, 'so''s', 1e-30 * {day}); COMMIT"
         ),
-        _ => format!("INSERT INTO shop.basket (items) VALUES ('{{a,b}}'); UPDATE shop.basket SET items = items || 'c' WHERE id = {day}"),
+        _ => format!("INSERT INTO shop.basket (items) VALUES ('{{a,b}}'); UPDATE shop.basket SET items = items || 'c'::text WHERE id = {day}"),
     }
 }
