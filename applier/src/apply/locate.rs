@@ -70,7 +70,7 @@ fn by_image(target: &Target, row: &Row, columns: &[usize]) -> (Statement, Values
     let names = columns.iter().map(|at| format!("t.{}", target.columns[*at].name)).collect::<Vec<_>>();
     let params = columns.iter().enumerate().map(|(n, at)| scalar(target, *at, n)).collect::<Vec<_>>();
     let condition =
-        format!("ROW({}) OPERATOR(pg_catalog.*=) ROW({})", names.join(", "), params.join(", "));
+        format!("ROW({})::record OPERATOR(pg_catalog.*=) ROW({})::record", names.join(", "), params.join(", "));
     let values = image_values(row, columns).map(|value| value.map(<[u8]>::to_vec)).collect();
     lookup(target, &condition, columns.to_vec(), values)
 }

@@ -94,7 +94,7 @@ fn one_row(target: &Target, image: &[usize]) -> String {
     let values = image.iter().enumerate().map(|(n, at)| scalar(target, *at, n)).collect::<Vec<_>>().join(", ");
     format!(
         "x AS MATERIALIZED (SELECT r.tableoid, r.ctid FROM {} AS r \
-         WHERE ROW({names}) OPERATOR(pg_catalog.*=) ROW({values}) LIMIT 1)",
+         WHERE ROW({names})::record OPERATOR(pg_catalog.*=) ROW({values})::record LIMIT 1)",
         target.only()
     )
 }
@@ -169,7 +169,8 @@ fn unnest(target: &Target, arrays: &[u16]) -> String {
     let params = (1..=arrays.len()).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
     let names = (0..arrays.len()).map(|n| format!("c{n}")).collect::<Vec<_>>().join(", ");
     debug_assert!(arrays.iter().all(|at| (*at as usize) < target.columns.len()));
-    format!("pg_catalog.unnest({params}) AS k({names})")
+    // Of several arrays, `unnest` without a schema is syntax, and always means the one of pg_catalog.
+    format!("unnest({params}) AS k({names})")
 }
 
 /// Element `n` of `k` as a value of the column `at`.

@@ -19,7 +19,7 @@ pub struct Chosen {
 /// Notes the chosen tables; those that are known stay as they are.
 pub async fn add(client: &Client, task: &str, tables: &[Chosen]) -> Result<()> {
     let sql = "INSERT INTO walferry_state.tables SELECT $1, t.* FROM \
-               pg_catalog.unnest($2::oid[], $3::text[], $4::text[], $5::text[], $6::text[]) AS t \
+               unnest($2::oid[], $3::text[], $4::text[], $5::text[], $6::text[]) AS t \
                ON CONFLICT DO NOTHING";
     let column = |text: fn(&Chosen) -> &String| tables.iter().map(text).collect::<Vec<_>>();
     let oids: Vec<u32> = tables.iter().map(|table| table.source_oid).collect();
