@@ -55,7 +55,7 @@ fn drop_slot_refuses_an_active_slot_unless_forced() {
     let daemon = task.start();
     task.wait_level();
     let refused = task.source.try_execute(&format!("SELECT walferry.drop_slot('{}')", task.slot));
-    assert!(refused.is_err_and(|error| error.contains("active")), "an active slot was dropped");
+    assert!(refused.is_err_and(|error| error.contains("in use")), "an active slot was dropped");
     daemon.kill9();
     task.source.execute(&format!("SELECT walferry.drop_slot('{}', true)", task.slot));
     assert_eq!(

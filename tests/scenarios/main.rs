@@ -21,6 +21,7 @@ mod restarts;
 mod rights;
 mod selection;
 mod sessions;
+mod start;
 mod streaming;
 mod tls;
 mod toast;

@@ -11,11 +11,8 @@ fn documented(mark: &str, role: &str, task: &Task) -> String {
     let text = std::fs::read_to_string(path).expect("docs/operations.md");
     let start = text.find(&format!("<!-- {mark} -->")).unwrap_or_else(|| panic!("no mark {mark}"));
     let block = text[start..].split("```").nth(1).expect("a block of SQL").trim_start_matches("sql");
-    block
-        .replace("ferry", role)
-        .replace("walrole", "wal")
-        .replace("DATABASE shop", &format!("DATABASE \"{}\"", task.database))
-        .replace(&format!("wal{role}"), "walferry")
+    let block = block.replace(" ferry", &format!(" {role}"));
+    block.replace("DATABASE shop", &format!("DATABASE \"{}\"", task.database))
 }
 
 fn as_role(url: &str, role: &str) -> String {

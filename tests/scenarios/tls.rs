@@ -13,7 +13,8 @@ fn make_certificates(folder: &Path) {
         printf 'subjectAltName=DNS:localhost,IP:127.0.0.1' > server.ext
         openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext -out server.pem
         openssl req -newkey rsa:2048 -nodes -keyout client.key -out client.csr -subj /CN=postgres
-        openssl x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out client.pem
+        printf 'extendedKeyUsage=clientAuth' > client.ext
+        openssl x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile client.ext -out client.pem
         openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other-ca
         chmod 600 *.key";
     let done = Command::new("sh").args(["-euc", script]).current_dir(folder).output().expect("sh");

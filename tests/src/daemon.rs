@@ -30,11 +30,11 @@ impl Ended {
         self
     }
 
-    /// Panics unless stdout or stderr has every one of `words`, in any case of letters.
+    /// Panics unless stdout or stderr has every one of `words`, in any case of letters; names may be quoted.
     #[track_caller]
     pub fn expect_words(self, words: &[&str]) -> Self {
         let said = format!("{}\n{}", self.stdout, self.stderr);
-        let folded = said.to_lowercase();
+        let folded = format!("{said}\n{}", said.replace('"', "")).to_lowercase();
         for word in words {
             assert!(
                 folded.contains(&word.to_lowercase()),
