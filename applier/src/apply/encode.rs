@@ -21,6 +21,21 @@ const COPY_BYTES: usize = 1 << 20;
 /// Columns of an UPDATE.
 pub type Columns = SmallVec<[u16; 16]>;
 
+/// Adds the statements of a batch: its steps, then a look after what the server does not enforce (rule 12).
+pub fn steps(group: &mut Group<'_>, steps: &[Step]) -> Result<()> {
+    steps.iter().try_for_each(|step| self::step(group, step))?;
+    let mut probed = Vec::new();
+    for step in steps {
+        if let Step::Run(Run { target, .. }) | Step::Image { target, .. } = step
+            && !probed.contains(&target.id)
+        {
+            probed.push(target.id);
+            probe(group, target, steps)?;
+        }
+    }
+    Ok(())
+}
+
 /// Adds the statements of a step.
 pub fn step(group: &mut Group<'_>, step: &Step) -> Result<()> {
     match step {
@@ -34,8 +49,7 @@ fn run(group: &mut Group<'_>, run: &Run) -> Result<()> {
     delete(group, run, &run.deletes, run.deletes.len())?;
     delete(group, run, &run.absent, 0)?;
     update(group, run)?;
-    insert(group, run)?;
-    probe(group, run)
+    insert(group, run)
 }
 
 fn delete(group: &mut Group<'_>, run: &Run, keys: &[Key], expected: usize) -> Result<()> {
@@ -108,20 +122,32 @@ fn insert(group: &mut Group<'_>, run: &Run) -> Result<()> {
     )
 }
 
-/// Looks after the deferrable constraints that nobody enforces for us (rule 12).
-fn probe(group: &mut Group<'_>, run: &Run) -> Result<()> {
-    let rows = || run.updates.iter().map(|(_, row)| row).chain(&run.inserts);
-    for (number, parts) in run.target.probes.iter().enumerate() {
-        let keys: Vec<Key> = rows().map(|row| pick(row, parts.iter().map(|part| part.column))).collect();
+/// Looks after the deferrable constraints that nobody enforces for us.
+fn probe(group: &mut Group<'_>, target: &Arc<Target>, steps: &[Step]) -> Result<()> {
+    for (number, parts) in target.probes.iter().enumerate() {
+        let of_row = |row: &Row| pick(row, parts.iter().map(|part| part.column));
+        let rows = steps.iter().flat_map(|step| written(step, target.id));
+        let sent = |row: &&Row| parts.iter().all(|part| row.cells().nth(part.column) != Some(Cell::Unchanged));
+        let keys: Vec<Key> = rows.filter(sent).map(of_row).collect();
         if keys.is_empty() {
             continue;
         }
-        let arrays =
-            params::keys(&run.target, &statement::key_columns(parts), keys.iter().map(|key| &key[..]));
-        let purpose = Purpose::Target(run.target.id, Kind::Probe(number));
-        counted(group, purpose, || statement::probe(&run.target, parts), &arrays, 0)?;
+        let arrays = params::keys(target, &statement::key_columns(parts), keys.iter().map(|key| &key[..]));
+        let purpose = Purpose::Target(target.id, Kind::Probe(number));
+        counted(group, purpose, || statement::probe(target, parts), &arrays, 0)?;
     }
     Ok(())
+}
+
+/// The rows that a step leaves in a target.
+fn written(step: &Step, target: usize) -> Vec<&Row> {
+    match step {
+        Step::Run(run) if run.target.id == target => {
+            run.updates.iter().map(|(_, row)| row).chain(&run.inserts).collect()
+        }
+        Step::Image { target: of, change: Change::Update { new, .. } } if of.id == target => vec![new],
+        Step::Run(_) | Step::Image { .. } | Step::Truncate { .. } => Vec::new(),
+    }
 }
 
 fn counted(

@@ -10,7 +10,7 @@ use walferry_wire::tuple::Cell;
 
 use super::model::{Change, OldRow, Row};
 use super::statement::Statement;
-use super::target::{Access, Key, Target};
+use super::target::{Access, Key, KeyPart, Target};
 use crate::error::Result;
 
 /// One step of a batch; steps are written in their order.
@@ -167,10 +167,9 @@ impl Fold {
 
 /// Whether the new row has another key. A key cell that did not change may be missing (TOAST).
 fn is_moved(target: &Target, before: &Key, new: &Row) -> bool {
-    let after = target.key_of(new);
     let Access::Key(parts) = &target.access else { return false };
-    let has_unchanged = parts.iter().any(|part| new.cells().nth(part.column) == Some(Cell::Unchanged));
-    !has_unchanged && after != *before || has_unchanged
+    let is_unchanged = |part: &KeyPart| new.cells().nth(part.column) == Some(Cell::Unchanged);
+    parts.iter().any(is_unchanged) || target.key_of(new) != *before
 }
 
 impl Open {

@@ -1,15 +1,18 @@
 //! A large transaction on a connection of its own: written in parts as it arrives, committed when the source's commit is
 //! read (rule 7). The main writer has nothing on its way while a part is sent, so the order among rows is the source's.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::encode;
+use super::fold::{Run, Step};
 use super::journal::{Advance, Landed};
 use super::model::{Change, CommitPoint};
 use super::ordered::{self, Ordered};
 use super::pipe::{Outcome, Pipe};
 use super::shared::Shared;
-use super::statement::Statement;
+use super::statement::{self, Statement};
+use super::target::Target;
 use super::targets::Targets;
 use super::write::Policies;
 use crate::error::{Error, Result};
@@ -27,6 +30,8 @@ pub struct Large {
     savepoints: Vec<u64>,
     settled: i64,
     sent: u64,
+    /// Targets with constraints that only we look after (rule 12).
+    unenforced: HashMap<usize, Arc<Target>>,
 }
 
 /// What the parts need from the writer.
@@ -46,7 +51,7 @@ impl Large {
     pub async fn begin(mut pipe: Pipe, point: Option<CommitPoint>) -> Result<Self> {
         pipe.command("BEGIN").await?;
         let parts = VecDeque::new();
-        Ok(Self { pipe, point, parts, savepoints: Vec::new(), settled: 0, sent: 0 })
+        Ok(Self { pipe, point, parts, savepoints: Vec::new(), settled: 0, sent: 0, unenforced: HashMap::new() })
     }
 
     /// How many changes were written.
@@ -103,8 +108,26 @@ impl Large {
     /// Commits, with progress, and gives the connection back.
     pub async fn commit(mut self, advance: Advance, around: &mut Around<'_>) -> Result<(Landed, Pipe)> {
         self.drain(around).await?;
+        self.probe(around).await?;
         let landed = ordered::finish(&mut self.pipe, around.task, advance).await?;
         Ok((landed, self.pipe))
+    }
+
+    /// Looks after deferrable constraints once, at the end: keys may stand twice for a while.
+    async fn probe(&mut self, around: &Around<'_>) -> Result<()> {
+        for target in self.unenforced.values() {
+            for parts in &target.probes {
+                let mut group = self.pipe.group();
+                let zero = 0_i64.to_be_bytes();
+                group.once(&statement::probe_all(target, parts), [Some(&zero[..])].into_iter())?;
+                let bytes = group.finish();
+                if self.pipe.call(bytes).await?.error.is_some() {
+                    around.shared.forbid_streaming();
+                    return Err(twice(target, self.point.as_ref()));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Waits until every part has been written.
@@ -169,6 +192,13 @@ impl Large {
             Err(error) if error.class().is_transient() => return Err(error),
             Err(_) => return Ok(None),
         };
+        for step in &steps {
+            if let Step::Run(Run { target, .. }) | Step::Image { target, .. } = step
+                && !target.probes.is_empty()
+            {
+                self.unenforced.insert(target.id, target.clone());
+            }
+        }
         let mut group = self.pipe.group();
         group.command("SAVEPOINT walferry_part")?;
         if steps.iter().try_for_each(|step| encode::step(&mut group, step)).is_err() {
@@ -185,6 +215,19 @@ impl Large {
         group.once(&statement, std::iter::empty())?;
         let bytes = group.finish();
         self.pipe.call(bytes).await?.error.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+/// What is in progress at the source is asked for again first, for a position that the user can be told.
+fn twice(target: &Target, point: Option<&CommitPoint>) -> Error {
+    let table = target.readable();
+    match point {
+        None => Error::unreachable(format!("two rows of {table} have one key; asking for them once they are committed")),
+        Some(point) => Error::rejected(format!(
+            "two rows of the destination table {table} have one key of a deferrable constraint after the transaction {} \
+             at {}; remove the destination's own row, or run `walferry skip {1}`",
+            point.xid, point.commit_lsn
+        )),
     }
 }
 

@@ -23,11 +23,14 @@ pub struct Found {
     pub address: (Bytes, Bytes),
     /// The row as JSON, for the record.
     pub row: Bytes,
+    /// Written by the transaction that found it.
+    pub ours: bool,
 }
 
 const TEXT_OID: u32 = 25;
 /// What every lookup returns.
-const ADDRESS: &str = "t.tableoid::text, t.ctid::text, pg_catalog.to_jsonb(t)::text";
+const ADDRESS: &str = "t.tableoid::text, t.ctid::text, pg_catalog.to_jsonb(t)::text, \
+    t.xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()::xid";
 const AT_ADDRESS: &str = "t.tableoid OPERATOR(pg_catalog.=) CAST(CAST({table} AS pg_catalog.text) AS pg_catalog.oid) \
     AND t.ctid OPERATOR(pg_catalog.=) CAST(CAST({place} AS pg_catalog.text) AS pg_catalog.tid)";
 
@@ -39,9 +42,11 @@ pub fn row(target: &Target, was: &Row) -> (Statement, Values) {
     }
 }
 
-/// Finds rows that hold the unique values of this one, a statement per unique index.
-pub fn rivals(target: &Target, new: &Row) -> Vec<(Statement, Values)> {
-    let usable = target.table.unique_indexes.iter().filter(|index| !index.partial);
+/// Finds rows that hold the unique values of this one, a statement per unique index; `immediate` says whether of those
+/// that are checked at once, or of the deferrable ones.
+pub fn rivals(target: &Target, new: &Row, immediate: bool) -> Vec<(Statement, Values)> {
+    let wanted = |index: &&UniqueIndex| !index.partial && index.immediate == immediate;
+    let usable = target.table.unique_indexes.iter().filter(wanted);
     let statement = |index: &UniqueIndex| {
         let parts = target.parts(index)?;
         let cell = |part: &KeyPart| new.cells().nth(part.column).unwrap_or(Cell::Null);
@@ -158,7 +163,7 @@ pub fn found(outcome: Outcome) -> Result<Vec<Found>> {
     let read = |row: Vec<Option<Bytes>>| {
         let mut values = row.into_iter().flatten();
         let (table, place, row) = (values.next()?, values.next()?, values.next()?);
-        Some(Found { address: (table, place), row })
+        Some(Found { address: (table, place), row, ours: values.next()? == "t" })
     };
     let rows: Option<Vec<Found>> = outcome.rows.into_iter().map(read).collect();
     rows.ok_or_else(|| Error::protocol("a lookup did not return an address"))

@@ -27,7 +27,16 @@ pub struct Ordered<'a> {
     policies: &'a Policies,
     point: &'a CommitPoint,
     change: i64,
+    deferred: Vec<Deferred>,
     stopped_by: Option<Record>,
+}
+
+/// A row that a deferrable constraint has to be looked after for at the end of the transaction (rule 12).
+struct Deferred {
+    target: Arc<Target>,
+    row: Row,
+    inserted: bool,
+    change: i64,
 }
 
 impl<'a> Ordered<'a> {
@@ -39,7 +48,7 @@ impl<'a> Ordered<'a> {
         policies: &'a Policies,
         point: &'a CommitPoint,
     ) -> Self {
-        Self { pipe, targets, task, policies, point, change: 0, stopped_by: None }
+        Self { pipe, targets, task, policies, point, change: 0, deferred: Vec::new(), stopped_by: None }
     }
 
     /// Counts changes from here: parts of a large transaction go on where the last one ended.
@@ -53,6 +62,39 @@ impl<'a> Ordered<'a> {
         for change in changes {
             self.change += 1;
             self.one(change).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes all the changes of a transaction; see [`Ordered::changes`].
+    pub async fn transaction(&mut self, changes: &[Change]) -> Result<()> {
+        self.changes(changes).await?;
+        self.look_after().await
+    }
+
+    /// Looks after the deferrable constraints, now that all changes of the transaction are written.
+    async fn look_after(&mut self) -> Result<()> {
+        for Deferred { target, row, inserted, change } in std::mem::take(&mut self.deferred) {
+            self.change = change;
+            let (mut ours, mut rivals): (Vec<Found>, Vec<Found>) = (Vec::new(), Vec::new());
+            for (statement, values) in locate::rivals(&target, &row, false) {
+                for found in locate::found(self.run(&statement, &values).await?)? {
+                    if found.ours { ours.push(found) } else { rivals.push(found) }
+                }
+            }
+            if ours.is_empty() || rivals.is_empty() {
+                continue;
+            }
+            let kind = if inserted { Kind::InsertExists } else { Kind::UpdateExists };
+            match self.decide(&target, kind, &row, &row, &rivals).await? {
+                Resolution::Overwritten => self.clear(&target, &rivals).await?,
+                Resolution::Kept if inserted => self.clear(&target, &ours).await?,
+                Resolution::Kept
+                | Resolution::Stopped
+                | Resolution::Inserted
+                | Resolution::AlreadyGone
+                | Resolution::Incomplete => return Err(stopped(&target, kind, self.point)),
+            }
         }
         Ok(())
     }
@@ -216,9 +258,13 @@ impl<'a> Ordered<'a> {
     }
 
     /// The other rows that hold unique values of this one.
-    async fn rivals(&mut self, target: &Target, new: &Row, own: Option<&Found>) -> Result<Vec<Found>> {
+    async fn rivals(&mut self, target: &Arc<Target>, new: &Row, own: Option<&Found>) -> Result<Vec<Found>> {
+        if !target.probes.is_empty() {
+            let (target, row, inserted) = (target.clone(), new.clone(), own.is_none());
+            self.deferred.push(Deferred { target, row, inserted, change: self.change });
+        }
         let mut rivals: Vec<Found> = Vec::new();
-        for (statement, values) in locate::rivals(target, new) {
+        for (statement, values) in locate::rivals(target, new, true) {
             for found in locate::found(self.run(&statement, &values).await?)? {
                 let is_own = own.is_some_and(|own| own.address == found.address);
                 if !is_own && !rivals.iter().any(|known| known.address == found.address) {
@@ -306,7 +352,7 @@ fn stopped(target: &Target, kind: Kind, point: &CommitPoint) -> Error {
     Error::rejected(format!(
         "conflict {kind} on the destination table {}; `walferry conflicts` shows the rows; change the destination's row, \
          or set [apply] conflict, or run `walferry skip {}`",
-        target.name(),
+        target.readable(),
         point.commit_lsn
     ))
 }
@@ -317,7 +363,7 @@ fn rejected(target: &Target, error: &ServerError, point: &CommitPoint) -> Error 
     Error::rejected(format!(
         "the destination table {} rejects a row: {said} (SQLSTATE {}); `walferry conflicts` shows it; change the \
          destination so that it fits, or run `walferry skip {}`",
-        target.name(),
+        target.readable(),
         error.code,
         point.commit_lsn
     ))

@@ -8,7 +8,7 @@ use super::locate::{self, Found, Values};
 use super::model::{CommitPoint, Row};
 use super::statement::Statement;
 use super::target::{Access, Target};
-use crate::pg::{ServerError, quote};
+use crate::pg::ServerError;
 use crate::state::conflicts::{RECORD, RECORD_PARAMETERS};
 
 const TEXT_OID: u32 = 25;
@@ -36,14 +36,13 @@ impl Record {
         kind: Kind,
         resolution: Resolution,
     ) -> Self {
-        let table = format!("{}.{}", quote::ident(&target.table.schema), quote::ident(&target.table.name));
         let texts = [
             task.to_owned(),
             point.commit_lsn.to_string(),
             change.to_string(),
             point.xid.to_string(),
             point.commit_time.to_string(),
-            table,
+            target.readable(),
             kind.to_string(),
             resolution.to_string(),
         ];

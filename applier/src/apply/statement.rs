@@ -18,6 +18,9 @@ pub const INT8_OID: u32 = 20;
 
 /// Insert through arrays, one per column; then the expected count.
 pub fn insert(target: &Target) -> Statement {
+    if target.columns.is_empty() {
+        return insert_nothing(target);
+    }
     let all: Vec<u16> = (0..target.columns.len() as u16).collect();
     let names = list(&all, |at| target.columns[at].name.clone());
     let values = list(&all, |at| element(target, at, at));
@@ -27,6 +30,12 @@ pub fn insert(target: &Target) -> Statement {
         unnest(target, &all)
     );
     counted(target, &written, &all)
+}
+
+/// Rows of a table without columns, as many as the count says.
+fn insert_nothing(target: &Target) -> Statement {
+    let rows = "pg_catalog.generate_series(1, $1)";
+    counted(target, &format!("INSERT INTO {} SELECT FROM {rows} RETURNING 1", target.name()), &[])
 }
 
 /// Binary COPY of whole rows.
@@ -74,17 +83,30 @@ pub fn update(target: &Target, parts: &[KeyPart], set: &[u16]) -> Statement {
 /// How many keys stand more than once in a deferrable constraint's columns; none may (rule 12).
 pub fn probe(target: &Target, parts: &[KeyPart]) -> Statement {
     let keys = key_columns(parts);
-    let names = parts.iter().map(|part| format!("t.{}", target.columns[part.column].name));
-    let names = names.collect::<Vec<_>>().join(", ");
-    let sql = format!(
-        "SELECT walferry_state.expect(count(*), ${}) FROM (SELECT FROM {} AS t WHERE ({names}) IN \
-         (SELECT {} FROM {}) GROUP BY {names} HAVING count(*) > 1) AS twice",
-        keys.len() + 1,
+    let values = list(&keys, |at| element(target, at, position(&keys, at)));
+    let written = format!("WHERE ({}) IN (SELECT {values} FROM {})", names(target, parts), unnest(target, &keys));
+    Statement { sql: twice(target, parts, &written, keys.len() + 1), types: array_types(target, &keys) }
+}
+
+/// The same for all rows of the table.
+pub fn probe_all(target: &Target, parts: &[KeyPart]) -> Statement {
+    Statement { sql: twice(target, parts, "", 1), types: vec![INT8_OID] }
+}
+
+fn twice(target: &Target, parts: &[KeyPart], which: &str, count: usize) -> String {
+    let names = names(target, parts);
+    let known = parts.iter().map(|part| format!("t.{} IS NOT NULL", target.columns[part.column].name));
+    format!(
+        "SELECT walferry_state.expect(count(*), ${count}) FROM (SELECT FROM {} AS t {which} \
+         GROUP BY {names} HAVING count(*) > 1 AND {}) AS twice",
         target.only(),
-        list(&keys, |at| element(target, at, position(&keys, at))),
-        unnest(target, &keys),
-    );
-    Statement { sql, types: array_types(target, &keys) }
+        known.collect::<Vec<_>>().join(" AND ")
+    )
+}
+
+fn names(target: &Target, parts: &[KeyPart]) -> String {
+    let names = parts.iter().map(|part| format!("t.{}", target.columns[part.column].name));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Any one row that equals the parameters (one per column of `image`), as a CTE `x` of its address.

@@ -96,6 +96,11 @@ impl Target {
         quote::ascii_qualified(&self.table.schema, &self.table.name)
     }
 
+    /// The name of the table for people.
+    pub fn readable(&self) -> String {
+        quote::readable(&self.table.schema, &self.table.name)
+    }
+
     /// The table, without the tables that inherit from it (partitions are part of it).
     pub fn only(&self) -> String {
         if self.table.partitioned { self.name() } else { format!("ONLY {}", self.name()) }
@@ -135,7 +140,7 @@ impl Target {
 
     /// What is said when an UPDATE or DELETE does not tell which row it changed (rule 16).
     pub fn unidentifiable(&self) -> Error {
-        let table = quote::qualified(&self.relation.schema, &self.relation.name);
+        let table = quote::readable(&self.relation.schema, &self.relation.name);
         Error::rejected(format!(
             "the table {table} has no replica identity, so its UPDATE or DELETE is unidentifiable; \
              on the source run ALTER TABLE {table} REPLICA IDENTITY FULL (or add a primary key), \
@@ -163,7 +168,7 @@ fn refuse_firing_rules(table: &Table) -> Result<()> {
     if !table.has_firing_rules {
         return Ok(());
     }
-    let name = quote::qualified(&table.schema, &table.name);
+    let name = quote::readable(&table.schema, &table.name);
     Err(Error::refused(format!(
         "the destination table {name} has rules enabled ALWAYS or REPLICA, which would rewrite replicated rows; \
          run ALTER TABLE {name} ENABLE RULE ... for each of them (then they act for local rows only)"
@@ -171,15 +176,15 @@ fn refuse_firing_rules(table: &Table) -> Result<()> {
 }
 
 fn columns(relation: &Relation, table: &Table) -> Result<Vec<Column>> {
-    let name = quote::qualified(&table.schema, &table.name);
+    let name = quote::readable(&table.schema, &table.name);
     let mut fitted = Vec::with_capacity(relation.columns.len());
     for source in &relation.columns {
-        let column = quote::ident(&source.name);
+        let column = quote::readable_ident(&source.name);
         let found = table.column(&source.name).ok_or_else(|| {
             Error::refused(format!(
                 "the destination table {name} has no column {column}, which the source has; \
                  add it with ALTER TABLE {name} ADD COLUMN {column} {}",
-                quote::qualified(&source.type_schema, &source.type_name)
+                quote::readable(&source.type_schema, &source.type_name)
             ))
         })?;
         if found.generated {
@@ -205,7 +210,7 @@ fn refuse_other_type(source: &super::model::Column, found: &catalog::Column, tab
     Err(Error::refused(format!(
         "column {} of the destination table {table} has the type {}.{}{}, the source has {}.{}{}; \
          make them the same with ALTER TABLE ... ALTER COLUMN ... TYPE",
-        quote::ident(&found.name),
+        quote::readable_ident(&found.name),
         found.type_schema,
         found.type_name,
         modifier(found.type_modifier),

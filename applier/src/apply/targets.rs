@@ -133,17 +133,17 @@ impl Targets {
         Err(Error::refused(format!(
             "the source writes to {}, but the destination has no table {}; create it there, \
              or leave the table out with [objects] exclude",
-            quote::qualified(&relation.schema, &relation.name),
-            quote::qualified(&schema, &name)
+            quote::readable(&relation.schema, &relation.name),
+            quote::readable(&schema, &name)
         )))
     }
 }
 
 fn leaf_is_missing(relation: &Relation, table: &catalog::Table) -> Error {
-    let leaf = quote::qualified(&relation.schema, &relation.name);
+    let leaf = quote::readable(&relation.schema, &relation.name);
     Error::rejected(format!(
         "the source truncated the partition {leaf}, which the destination does not have (its rows are in {}); \
          delete these rows there by hand, then skip this transaction",
-        quote::qualified(&table.schema, &table.name)
+        quote::readable(&table.schema, &table.name)
     ))
 }

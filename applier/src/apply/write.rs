@@ -171,7 +171,7 @@ impl Writer {
         let mut group = self.pipe.group();
         group.command("BEGIN")?;
         journal::advance(&mut group, &self.task, advance)?;
-        if steps.iter().try_for_each(|step| encode::step(&mut group, step)).is_err() {
+        if encode::steps(&mut group, &steps).is_err() {
             self.pipe.forget();
             return Ok(None);
         }
@@ -253,7 +253,7 @@ impl Writer {
             Ordered::new(&mut self.pipe, &mut self.targets, &self.task, &self.policies, &transaction.point);
         if skip {
             ordered.skip().await?;
-        } else if let Err(error) = ordered.changes(&transaction.changes).await {
+        } else if let Err(error) = ordered.transaction(&transaction.changes).await {
             return Err(ordered.stop(error).await);
         }
         let landed = ordered::finish(&mut self.pipe, &self.task, advance).await?;

@@ -10,6 +10,18 @@ pub fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", ident(schema), ident(name))
 }
 
+/// The name of a table for people: as in SQL, quoted only where it must be.
+pub fn readable(schema: &str, name: &str) -> String {
+    format!("{}.{}", readable_ident(schema), readable_ident(name))
+}
+
+/// A name for people: as in SQL, quoted only where it must be.
+pub fn readable_ident(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let simple = name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
+    if simple { name.to_owned() } else { ident(name) }
+}
+
 /// The text as an SQL string constant; right whatever `standard_conforming_strings` is, because a backslash
 /// turns it into the `E''` form (as `quote_literal` of PostgreSQL's quote.c does).
 pub fn literal(text: &str) -> String {

@@ -79,7 +79,7 @@ pub async fn prepare(task: &Task, again: bool) -> Result<Ready> {
     let system_identifier = replication.identify_system().await?.system_id;
     let binding =
         Binding { slot: task.config.slot(), system_identifier, database_oid: source.database_oid };
-    let progress = agree(task, &source_client, &destination_client, &binding, &source, again).await?;
+    let progress = agree(task, &source_client, &destination_client, &binding, again).await?;
     let chosen = choose(task, &source_client, &destination_client).await?;
     let mut names = Names::new(&task.config.map);
     names.keep(chosen.iter().map(|table| (table.source_oid, table.destination.clone())));
@@ -145,7 +145,6 @@ async fn agree(
     source_client: &Client,
     destination: &Client,
     binding: &Binding,
-    source: &Source,
     again: bool,
 ) -> Result<Lsn> {
     let name = task.config.task.name.as_str();
@@ -157,7 +156,8 @@ async fn agree(
     match progress::read(destination, name).await? {
         Some(progress) => {
             refuse_gap(&binding.slot, slot.confirmed_flush, progress)?;
-            refuse_older_source(source.insert_lsn, progress)?;
+            // Read again: while we waited for the lock another applier may have moved progress past the first answer.
+            refuse_older_source(source::look(source_client).await?.insert_lsn, progress)?;
             Ok(progress)
         }
         None => {
