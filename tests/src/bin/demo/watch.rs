@@ -27,7 +27,7 @@ impl Watch {
 
     /// Asks for the status and shows it.
     pub fn look(&mut self, task: &Task, screen: &mut Screen) {
-        let status = task.status();
+        let status = healthy(task);
         self.count(&status);
         screen.live(&self.line(&status, screen));
     }
@@ -36,7 +36,7 @@ impl Watch {
     pub fn until_level(&mut self, task: &Task, screen: &mut Screen) {
         let start = Instant::now();
         loop {
-            let status = task.status();
+            let status = healthy(task);
             self.count(&status);
             if status["lag_bytes"] == 0 {
                 screen.settle(&self.line(&status, screen));
@@ -68,7 +68,8 @@ impl Watch {
         self.most_lag = self.most_lag.max(status["lag_bytes"].as_u64().unwrap_or_default());
         let Some(changes) = status["changes"].as_u64() else { return };
         let elapsed = self.at.elapsed().as_millis() as u64;
-        if elapsed >= 300 {
+        // The daemon writes its counts once a second.
+        if changes != self.last || elapsed >= 2500 {
             self.rate = changes.saturating_sub(self.last) * 1000 / elapsed;
             self.best_rate = self.best_rate.max(self.rate);
             (self.last, self.at) = (changes, Instant::now());
@@ -92,4 +93,11 @@ impl Watch {
             screen.strong(&thousands(self.rate)),
         )
     }
+}
+
+/// The status of a task that has not failed.
+fn healthy(task: &Task) -> Value {
+    let status = task.status();
+    assert!(status["phase"] != "failed", "the task failed: {}", status["error"]);
+    status
 }
