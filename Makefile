@@ -35,8 +35,9 @@ prepare: ## install what is missing on Debian 12 (needs root only then)
 
 build: prepare build-applier build-extension ## the applier and the extension, optimised
 
+# All members at once, here and below: dependencies are then built with one set of features, once.
 build-applier:
-	cargo build --release -p walferry
+	cargo build --release --bin walferry
 
 build-extension:
 	$(EXT_CARGO) build --release $(EXT_ARGS)
@@ -57,30 +58,29 @@ install: build-applier ## the binary and the systemd unit
 	install -D -m 644 docs/walferry@.service $(DESTDIR)$(UNITDIR)/walferry@.service
 
 demo: prepare ## two throwaway clusters, a shop and pgbench, kept level before your eyes
-	@tests/tools/quiet.sh "Building walferry and its extension" $(MAKE) build-applier install-extension
-	@tests/tools/quiet.sh "Building the demo" cargo build --release -p walferry-tests --bins
+	@tests/tools/quiet.sh "Building walferry" cargo build --release --bin walferry --bin lab --bin demo
+	@tests/tools/quiet.sh "Building its extension" $(MAKE) install-extension
 	@$(LAB) run -- $(TARGET)/release/demo
 
 test: prepare build-applier install-extension lint unit majors scenarios ## everything that CI runs
 
 unit: ## tests that need no server
-	cargo test -p walferry -p walferry-wire
-	cargo test -p walferry-tests --lib --bins --test arrows
+	cargo test --lib --bins --test arrows
 
 scenarios: ## the built binary between two real clusters; SCENARIO=word runs those whose name has it
-	cargo build -p walferry-tests --bin lab
-	$(TARGET)/debug/lab run -- cargo test -p walferry-tests --test scenarios -- --test-threads=4 $(SCENARIO)
+	cargo build --bin lab
+	$(TARGET)/debug/lab run -- cargo test --test scenarios -- --test-threads=4 $(SCENARIO)
 
 majors: ## compile the extension for the other majors
 	tests/tools/majors.sh check
 
-bench: build install-extension ## changes per second, next to native logical replication
-	cargo build --release -p walferry-tests --bins
-	$(LAB) run -- $(TARGET)/release/bench
+bench: build install-extension ## changes per second next to native replication; WORKLOAD=word chooses
+	cargo build --release --bin lab --bin bench
+	$(LAB) run -- $(TARGET)/release/bench $(WORKLOAD)
 
 lint: ## formatting, clippy, and cargo deny where it is installed
 	cargo fmt --all --check
-	cargo clippy --workspace --exclude walferry-decoder --all-targets -- -D warnings
+	cargo clippy --all-targets -- -D warnings
 	$(EXT_CARGO) clippy --release $(EXT_ARGS) -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny check; \
 	else echo "lint: cargo-deny is not installed, licences and advisories were not looked at"; fi

@@ -70,7 +70,7 @@ impl Watch {
         let elapsed = self.at.elapsed().as_millis() as u64;
         // The daemon writes its counts once a second.
         if changes != self.last || elapsed >= 2500 {
-            self.rate = changes.saturating_sub(self.last) * 1000 / elapsed;
+            self.rate = changes.saturating_sub(self.last) * 1000 / elapsed.max(1);
             self.best_rate = self.best_rate.max(self.rate);
             (self.last, self.at) = (changes, Instant::now());
         }
