@@ -14,7 +14,7 @@ pub mod random;
 pub mod session;
 pub mod task;
 
-pub use cluster::{Cluster, Stop};
+pub use cluster::{Cluster, Stop, program};
 pub use daemon::{Daemon, Ended};
 pub use lab::Lab;
 pub use random::Random;
