@@ -156,7 +156,8 @@ impl Decoding {
     }
 
     /// filter_by_origin: whether PostgreSQL may drop a record already as it reads it.
-    pub fn drops_origin(&self, origin: u16) -> bool {
+    pub fn drops_origin(&mut self, origin: u16) -> bool {
+        self.refresh();
         self.origins.known_to_skip(origin)
     }
 

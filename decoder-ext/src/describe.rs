@@ -59,10 +59,10 @@ pub unsafe fn describe(
     if !selection.wants(lineage.iter().map(|of| (of.oid, of.schema.as_str(), of.name.as_str()))) {
         return None;
     }
+    // SAFETY: open, the caller's promise, and a tuple descriptor's attributes.
+    let (attributes, primary_key) = unsafe { (attributes(desc), primary_key(relation)) };
     // SAFETY: open, the caller's promise.
-    let (identity, primary_key) = unsafe { (identity(relation), primary_key(relation)) };
-    // SAFETY: a tuple descriptor's attributes.
-    let attributes = unsafe { attributes(desc) };
+    let identity = unsafe { identity(relation, attributes) };
     let made: Vec<_> = attributes
         .iter()
         .filter(|attribute| !attribute.attisdropped)
@@ -126,15 +126,17 @@ unsafe fn attributes<'a>(desc: pg_sys::TupleDesc) -> &'a [FormData_pg_attribute]
     }
 }
 
-/// REPLICA IDENTITY as PostgreSQL understands it: DEFAULT is the primary key unless that is deferrable.
-unsafe fn identity(relation: pg_sys::Relation) -> Identity {
+/// REPLICA IDENTITY as PostgreSQL understands it: DEFAULT is the primary key unless that is deferrable. An index with
+/// a generated column does not identify rows here, since generated columns are not sent.
+unsafe fn identity(relation: pg_sys::Relation, attributes: &[FormData_pg_attribute]) -> Identity {
+    let is_sent = |number: &i16| attributes.iter().any(|it| it.attnum == *number && it.attgenerated == 0);
     // SAFETY: open, the caller's promise; guarded.
     unsafe {
         match (*(*relation).rd_rel).relreplident as u8 {
             b'f' => Identity::Full,
             b'n' => Identity::Nothing,
             _ => match index_columns(pg_sys::RelationGetReplicaIndex(relation)) {
-                columns if columns.is_empty() => Identity::Nothing,
+                columns if columns.is_empty() || !columns.iter().all(is_sent) => Identity::Nothing,
                 columns => Identity::Index(columns),
             },
         }
@@ -256,11 +258,11 @@ fn described(
     Described {
         oid: class.oid.to_u32(),
         attributes: attributes as i32,
-        full: matches!(identity, Identity::Full),
         key_cells: columns.iter().filter(|column| column.identity).count() as u16,
-        old_of_update: match identity {
+        identity: match identity {
             Identity::Nothing => OldKind::Unidentifiable,
-            Identity::Full | Identity::Index(_) => OldKind::None,
+            Identity::Full => OldKind::Full,
+            Identity::Index(_) => OldKind::Key,
         },
         columns,
         record: bytes,

@@ -4,8 +4,19 @@
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::SysCacheIdentifier::{NAMESPACEOID, REPLORIGIDENT, TYPEOID};
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use std::cell::RefCell;
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+type RelationCallback = Option<unsafe extern "C-unwind" fn(pg_sys::Datum, pg_sys::Oid)>;
+type CacheCallback = Option<unsafe extern "C-unwind" fn(pg_sys::Datum, c_int, u32)>;
+
+// SAFETY: declared as in utils/inval.h, the same from 13 to 18 (the bindings of 13 lack them).
+unsafe extern "C-unwind" {
+    fn CacheRegisterRelcacheCallback(function: RelationCallback, argument: pg_sys::Datum);
+    fn CacheRegisterSyscacheCallback(cache: c_int, function: CacheCallback, argument: pg_sys::Datum);
+}
 
 /// More relations than this at once count as all of them.
 const MANY: usize = 1024;
@@ -34,12 +45,14 @@ pub fn register() {
         return;
     }
     let none = pg_sys::Datum::null();
-    // SAFETY: the functions live as long as the library, which is never unloaded.
+    // SAFETY: the callbacks live as long as the library, which is never unloaded; the closure holds nothing.
     unsafe {
-        pg_sys::CacheRegisterRelcacheCallback(Some(relation), none);
-        pg_sys::CacheRegisterSyscacheCallback(TYPEOID as i32, Some(names), none);
-        pg_sys::CacheRegisterSyscacheCallback(NAMESPACEOID as i32, Some(names), none);
-        pg_sys::CacheRegisterSyscacheCallback(REPLORIGIDENT as i32, Some(origins), none);
+        pg_guard_ffi_boundary(|| {
+            CacheRegisterRelcacheCallback(Some(relation), none);
+            CacheRegisterSyscacheCallback(TYPEOID as c_int, Some(names), none);
+            CacheRegisterSyscacheCallback(NAMESPACEOID as c_int, Some(names), none);
+            CacheRegisterSyscacheCallback(REPLORIGIDENT as c_int, Some(origins), none);
+        });
     }
 }
 
@@ -76,13 +89,13 @@ unsafe extern "C-unwind" fn relation(_: pg_sys::Datum, relation: pg_sys::Oid) {
     });
 }
 
-unsafe extern "C-unwind" fn names(_: pg_sys::Datum, _: i32, _: u32) {
+unsafe extern "C-unwind" fn names(_: pg_sys::Datum, _: c_int, _: u32) {
     note(|changed| {
         changed.all = true;
         changed.relations.clear();
     });
 }
 
-unsafe extern "C-unwind" fn origins(_: pg_sys::Datum, _: i32, _: u32) {
+unsafe extern "C-unwind" fn origins(_: pg_sys::Datum, _: c_int, _: u32) {
     note(|changed| changed.origins = true);
 }

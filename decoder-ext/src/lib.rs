@@ -8,6 +8,11 @@
 //! Nothing may take the server down: an ERROR of PostgreSQL and a panic of Rust both unwind to the callback and go on
 //! as an ERROR. Rows are the exception that pays: they are written inside one boundary, see [`raw`].
 
+#![cfg_attr(
+    feature = "pg13",
+    allow(dead_code, reason = "PostgreSQL 13 cannot stream transactions in progress")
+)]
+
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
 compile_error!("the layout of values is known for 64-bit little-endian machines only");
 

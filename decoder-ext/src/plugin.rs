@@ -83,7 +83,7 @@ fn refuse_conversion() {
     // SAFETY: guarded; they read settings of this backend.
     let (client, database) = unsafe { (pg_sys::pg_get_client_encoding(), pg_sys::GetDatabaseEncoding()) };
     if client != database && client != pg_sys::pg_enc::PG_SQL_ASCII as c_int {
-        let (client, database) = (names::encoding(client), names::encoding(database));
+        let (client, database) = (names::client_encoding(), names::database_encoding());
         refuse(
             Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             format!("walferry: client_encoding is {client}, but the database's encoding is {database}"),

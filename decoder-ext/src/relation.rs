@@ -35,12 +35,10 @@ pub struct Described {
     pub oid: u32,
     /// Attributes of a row, dropped ones and those that are not sent among them.
     pub attributes: c_int,
-    /// Replica identity FULL.
-    pub full: bool,
     /// The number of cells in a key.
     pub key_cells: u16,
-    /// What it means that an update comes without the row before: nothing is needed, or it cannot be identified.
-    pub old_of_update: OldKind,
+    /// What rows before a change are: keys, whole rows, or nothing that identifies them.
+    pub identity: OldKind,
     /// The columns that are sent.
     pub columns: Vec<Column>,
     /// The relation record.

@@ -201,9 +201,9 @@ impl Stream {
 }
 
 fn header(version: u16) -> Header<'static> {
-    // SAFETY: reads variables of this backend.
-    let (database, encoding) = unsafe { (pg_sys::MyDatabaseId.to_u32(), pg_sys::GetDatabaseEncoding()) };
-    Header { version, server_version: server_version(), database, encoding: names::encoding(encoding) }
+    // SAFETY: a variable of this backend.
+    let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
+    Header { version, server_version: server_version(), database, encoding: names::database_encoding() }
 }
 
 /// `server_version_num` of the server that runs, which may be another minor than the headers'.

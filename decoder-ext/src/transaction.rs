@@ -27,8 +27,10 @@ impl Transaction {
 
     /// The xid of the transaction that this is a subtransaction of, or its own.
     pub fn top_xid(self) -> u32 {
-        // SAFETY: null or the live transaction above.
-        unsafe { self.get().toptxn.as_ref() }.map_or_else(|| self.xid(), |top| top.xid.into_inner())
+        match self.get().toplevel_xid.into_inner() {
+            0 => self.xid(),
+            top => top,
+        }
     }
 
     /// The number of the replication origin that its commit record names; 0 while in progress.

@@ -99,7 +99,7 @@ impl Row {
                 }
                 Action::REORDER_BUFFER_CHANGE_UPDATE => {
                     encode::update(out, relation.oid);
-                    self.old(out, desc, change.old, relation, relation.old_of_update);
+                    self.old(out, desc, change.old, relation, OldKind::None);
                     self.tuple(out, desc, change.new, relation);
                 }
                 _ => {
@@ -110,25 +110,26 @@ impl Row {
         }
     }
 
-    /// The row before; `without` tells what it means that there is none.
+    /// The row before; `absent` is what it means that an identifiable row comes without it.
     unsafe fn old(
         &mut self,
         out: &mut Output,
         desc: TupleDesc,
         tuple: HeapTuple,
         relation: &Described,
-        without: OldKind,
+        absent: OldKind,
     ) {
+        let kind = match relation.identity {
+            OldKind::Key | OldKind::Full if tuple.is_null() => absent,
+            kind => kind,
+        };
+        encode::old(out, kind);
         // SAFETY: the caller's promises.
         unsafe {
-            if tuple.is_null() {
-                encode::old(out, without);
-            } else if relation.full {
-                encode::old(out, OldKind::Full);
-                self.tuple(out, desc, tuple, relation);
-            } else {
-                encode::old(out, OldKind::Key);
-                self.key(out, desc, tuple, relation);
+            match kind {
+                OldKind::Full => self.tuple(out, desc, tuple, relation),
+                OldKind::Key => self.key(out, desc, tuple, relation),
+                OldKind::None | OldKind::Unidentifiable => {}
             }
         }
     }

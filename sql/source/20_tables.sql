@@ -15,7 +15,13 @@ WITH found AS (
         EXISTS (
             SELECT FROM pg_catalog.pg_index i
             WHERE i.indrelid = c.oid AND i.indisreplident AND i.indisvalid AND i.indimmediate
-        ) AS has_identity_index
+        ) AS has_identity_index,
+        EXISTS (
+            SELECT FROM pg_catalog.pg_index i
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+            WHERE i.indrelid = c.oid AND a.attgenerated <> ''
+                AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false END
+        ) AS has_generated_identity
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
@@ -36,6 +42,9 @@ WITH found AS (
         WHEN relreplident = 'd' AND NOT has_key THEN
             'no primary key: UPDATE and DELETE do not say which row they mean; add one, or run ALTER TABLE '
             || name || ' REPLICA IDENTITY FULL'
+        WHEN has_generated_identity THEN
+            'its replica identity has a generated column, which is not sent: UPDATE and DELETE do not say which row they '
+            'mean; run ALTER TABLE ' || name || ' REPLICA IDENTITY FULL'
     END AS reason
     FROM found
 )
