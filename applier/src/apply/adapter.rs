@@ -50,16 +50,6 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// An adapter for a new stream. `described` continues the count of descriptions, so that no id returns.
-    pub fn new(described: usize) -> Self {
-        Self { described, ..Self::default() }
-    }
-
-    /// How many descriptions were given ids so far.
-    pub fn described(&self) -> usize {
-        self.described
-    }
-
     /// Reads one payload; every event goes to `sink`.
     pub fn read(&mut self, payload: &Bytes, mut sink: impl FnMut(Event) -> Result<()>) -> Result<()> {
         let mut rest = &payload[..];

@@ -8,7 +8,7 @@ mod values;
 
 pub use sections::{Apply, Copy, Destination, Finish, Mapping, Metrics, Objects, Source, Task};
 pub use values::{
-    Conflict, DdlError, Definitions, Mode, NamePattern, Scope, SynchronousCommit, TablePolicies, TaskName,
+    Conflict, Mode, NamePattern, Scope,
 };
 
 use crate::error::{Error, Result};

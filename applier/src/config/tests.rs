@@ -151,7 +151,7 @@ fn secrets_are_not_repeated() {
 #[test]
 fn names() {
     for name in ["abc", "1abc", "a b c", &"x".repeat(51), "größe"] {
-        assert!(TaskName::try_from(name.to_owned()).is_err(), "{name}");
+        assert!(super::values::TaskName::try_from(name.to_owned()).is_err(), "{name}");
     }
     let config = Config::parse(&SMALL.replace("shop", "Shop-EU_1")).unwrap();
     assert_eq!(config.slot(), "walferry_shop_eu_1");

@@ -11,11 +11,6 @@ pub struct Lsn(pub u64);
 impl Lsn {
     /// The position before any other, PostgreSQL's InvalidXLogRecPtr.
     pub const ZERO: Lsn = Lsn(0);
-
-    /// The bytes from `earlier` up to here, 0 when `earlier` is not earlier.
-    pub fn bytes_since(self, earlier: Lsn) -> u64 {
-        self.0.saturating_sub(earlier.0)
-    }
 }
 
 impl fmt::Display for Lsn {

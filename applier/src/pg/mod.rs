@@ -19,10 +19,10 @@ mod stream;
 mod tls;
 
 pub use client::{client, error as client_error};
-pub use conninfo::{Address, Conninfo, Host};
+pub use conninfo::Conninfo;
 pub use frame::Frame;
 pub use lsn::{Lsn, NotAnLsn};
 pub use raw::{Raw, RawReceiver, RawSender};
-pub use replication::{Event, Replication, ReplicationReceiver, ReplicationSender, System};
-pub use server_error::{ServerError, class};
-pub use session::{Session, major};
+pub use replication::{Event, Replication, ReplicationReceiver, ReplicationSender};
+pub use server_error::ServerError;
+pub use session::Session;

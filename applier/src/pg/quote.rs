@@ -5,11 +5,6 @@ pub fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The name with its schema, both quoted.
-pub fn qualified(schema: &str, name: &str) -> String {
-    format!("{}.{}", ident(schema), ident(name))
-}
-
 /// The name of a table for people: as in SQL, quoted only where it must be.
 pub fn readable(schema: &str, name: &str) -> String {
     format!("{}.{}", readable_ident(schema), readable_ident(name))
@@ -82,7 +77,8 @@ mod tests {
     #[test]
     fn quotes() {
         assert_eq!(ident("a\"b"), "\"a\"\"b\"");
-        assert_eq!(qualified("Crm", "a.b"), "\"Crm\".\"a.b\"");
+        assert_eq!(readable("Crm", "a.b"), "\"Crm\".\"a.b\"");
+        assert_eq!(readable("crm", "leads_2"), "crm.leads_2");
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(literal("a\\'b"), "E'a\\\\''b'");
     }

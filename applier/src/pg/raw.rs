@@ -4,11 +4,11 @@
 use super::auth;
 use super::connect::{self, Startup};
 use super::conninfo::{Conninfo, Host};
-use super::frame::{Frame, Inbox, torn};
+use super::frame::{Frame, Inbox};
 use super::session::Session;
 use super::stream::{Stream, lost};
 use crate::error::{Error, Result};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
@@ -16,7 +16,6 @@ use tokio::io::{AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 pub struct Raw {
     stream: Stream,
     inbox: Inbox,
-    backend_pid: i32,
 }
 
 /// The half that writes; see [`Raw::split`].
@@ -39,19 +38,9 @@ impl Raw {
         connect::open(conninfo, &Login { conninfo, session }).await
     }
 
-    /// The backend's process id, as `pg_stat_activity.pid` shows it.
-    pub fn backend_pid(&self) -> i32 {
-        self.backend_pid
-    }
-
     /// The last value that the server reported for one of its reported parameters (`server_version` ...).
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.inbox.parameter(name)
-    }
-
-    /// Whether the connection is in TLS.
-    pub fn is_tls(&self) -> bool {
-        self.stream.is_tls()
     }
 
     /// Runs statements by the simple query protocol; the rows of all of them, as text.
@@ -122,11 +111,6 @@ impl Raw {
         (RawSender { io: write }, RawReceiver { io: read, inbox: self.inbox })
     }
 
-    /// Says goodbye; the server rolls back what is open. A lost connection is as good as a closed one.
-    pub async fn close(mut self) {
-        terminate(&mut self.stream).await;
-    }
-
     pub(super) fn server_end_point(&self) -> Option<Vec<u8>> {
         self.stream.server_end_point()
     }
@@ -148,11 +132,6 @@ impl RawReceiver {
     /// As [`Raw::recv`].
     pub async fn recv(&mut self) -> Result<Frame> {
         self.inbox.next(&mut self.io).await
-    }
-
-    /// As [`Raw::parameter`].
-    pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.inbox.parameter(name)
     }
 }
 
@@ -183,7 +162,7 @@ impl Startup for Login<'_> {
     type Connection = Raw;
 
     async fn start(&self, stream: Stream, host: &Host) -> Result<Raw> {
-        let mut raw = Raw { stream, inbox: Inbox::default(), backend_pid: 0 };
+        let mut raw = Raw { stream, inbox: Inbox::default() };
         raw.send(&self.startup_message()?).await?;
         auth::authenticate(&mut raw, self.conninfo, host).await?;
         raw.until_ready().await?;
@@ -220,9 +199,10 @@ impl Raw {
     /// From AuthenticationOk to the first ReadyForQuery.
     async fn until_ready(&mut self) -> Result<()> {
         loop {
-            let mut frame = self.recv().await?;
+            let frame = self.recv().await?;
             match frame.tag {
-                b'K' => self.backend_pid = frame.body.try_get_i32().map_err(|_| torn())?,
+                // BackendKeyData: nothing here cancels.
+                b'K' => {}
                 b'Z' => return Ok(()),
                 b'E' => return Err(frame.server_error().into()),
                 _ => return Err(frame.unexpected("the end of the login")),

@@ -76,11 +76,6 @@ impl Replication {
         Raw::open(conninfo, session).await.map(|raw| Self { raw })
     }
 
-    /// The connection, for other replication commands and plain SQL before the stream begins.
-    pub fn raw(&mut self) -> &mut Raw {
-        &mut self.raw
-    }
-
     /// Asks which server and database this is.
     pub async fn identify_system(&mut self) -> Result<System> {
         let rows = self.raw.rows("IDENTIFY_SYSTEM").await?;
@@ -196,11 +191,6 @@ impl ReplicationSender {
         self.message.clear();
         frontend::copy_done(&mut self.message);
         self.raw.send(&self.message).await
-    }
-
-    /// Closes the connection, which frees the slot.
-    pub async fn close(self) {
-        self.raw.close().await;
     }
 }
 

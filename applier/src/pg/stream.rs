@@ -63,14 +63,6 @@ impl Stream {
             Stream::Tls(tls) => tls::server_end_point(tls),
         }
     }
-
-    /// Whether the bytes are encrypted on their way.
-    pub(super) fn is_tls(&self) -> bool {
-        match self {
-            Stream::Tcp(_) | Stream::Unix(_) => false,
-            Stream::Tls(_) => true,
-        }
-    }
 }
 
 fn prepare(tcp: &TcpStream, keepalive: Option<Keepalive>) -> io::Result<()> {

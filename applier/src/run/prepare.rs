@@ -15,6 +15,7 @@ use crate::select::{Choice, Names};
 use crate::state::tables::Chosen;
 use crate::state::tasks::Binding;
 use crate::state::{self, conflicts, progress, tables, tasks};
+use crate::watch::phase;
 
 /// How often something that is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -111,7 +112,7 @@ fn at_destination(error: Error) -> Error {
 async fn lock(task: &Task, encoding: &str, client: &Client) -> Result<Pipe> {
     let session = writer_session(task, &application_name(task), encoding);
     let mut raw = Raw::open(&task.destination, session).await.map_err(at_destination)?;
-    let key = format!("walferry:{}", task.config.task.name);
+    let key = tasks::lock_name(task.config.task.name.as_str());
     let try_lock = format!(
         "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended({}, 0))",
         crate::pg::quote::ascii_literal(&key)
@@ -151,6 +152,7 @@ async fn agree(
     let known = tasks::binding(destination, name).await?;
     if let Some(known) = &known {
         refuse_other_binding(known, binding)?;
+        tasks::enter(destination, name, phase::STARTING).await?;
     }
     let slot = wait_for_slot(task, source_client, again).await?;
     match progress::read(destination, name).await? {

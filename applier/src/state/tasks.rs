@@ -46,6 +46,11 @@ pub async fn bind(client: &Client, task: &str, binding: &Binding) -> Result<()> 
     }
 }
 
+/// What is hashed for the advisory lock that the applier of a task holds.
+pub fn lock_name(task: &str) -> String {
+    format!("walferry:{task}")
+}
+
 /// Writes the row of a task as it is: task.
 pub const TOUCH: &str = "UPDATE walferry_state.tasks SET task = task WHERE task = $1";
 
@@ -71,8 +76,15 @@ pub struct Report {
     pub transactions: i64,
     /// Their changes.
     pub changes: i64,
-    /// Seconds since the daemon wrote this.
-    pub age: Option<f64>,
+    /// An applier holds the task's lock: it is connected to the destination now.
+    pub running: bool,
+}
+
+/// Notes that a task goes on to another state, all else staying as it was.
+pub async fn enter(client: &Client, task: &str, phase: &str) -> Result<()> {
+    let sql = "UPDATE walferry_state.tasks SET phase = $2, updated_at = pg_catalog.clock_timestamp() WHERE task = $1";
+    client.execute(sql, &[&task, &phase]).await.map_err(client_error)?;
+    Ok(())
 }
 
 /// Writes how the task is. Asynchronously committed: a report may be lost, never progress.
@@ -106,9 +118,12 @@ pub async fn report(client: &Client, task: &str, report: &Report) -> Result<()> 
 /// Reads how the task is, or `None` if it never started.
 pub async fn read(client: &Client, task: &str) -> Result<Option<Report>> {
     let sql = "SELECT phase, error, source_lsn, received_lsn, applied_lsn, lag_seconds, transactions, changes, \
-               extract(epoch FROM pg_catalog.clock_timestamp() - updated_at)::float8 \
+               EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
+                       WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted \
+                       AND d.datname = pg_catalog.current_database() \
+                       AND (l.classid::bigint << 32 | l.objid::bigint) = pg_catalog.hashtextextended($2, 0)) \
                FROM walferry_state.tasks WHERE task = $1";
-    let row = client.query_opt(sql, &[&task]).await.map_err(client_error)?;
+    let row = client.query_opt(sql, &[&task, &lock_name(task)]).await.map_err(client_error)?;
     Ok(row.map(|row| {
         let lsn = |at: usize| row.get::<_, Option<PgLsn>>(at).map(|lsn| Lsn(lsn.into()));
         Report {
@@ -120,7 +135,7 @@ pub async fn read(client: &Client, task: &str) -> Result<Option<Report>> {
             lag_seconds: row.get(5),
             transactions: row.get(6),
             changes: row.get(7),
-            age: row.get(8),
+            running: row.get(8),
         }
     }))
 }

@@ -59,7 +59,7 @@ impl Reporter {
             lag_seconds: self.last.map(|_| (lag.as_secs_f64() * 10.0).round() / 10.0),
             transactions: positions.counts.0 as i64,
             changes: positions.counts.1 as i64,
-            age: None,
+            running: true,
         };
         tasks::report(&self.destination, &self.task, &report).await?;
         let source = source_lsn(&self.source).await?;

@@ -15,8 +15,6 @@ use crate::state::tables::Chosen;
 use crate::state::tasks::Report;
 use crate::state::{self, progress, tasks};
 
-/// A report older than this is of a daemon that does not run, in seconds.
-const STALE: f64 = 10.0;
 /// `conflicts` shows this many.
 const NEWEST: i64 = 100;
 
@@ -25,6 +23,7 @@ const NEWEST: i64 = 100;
 struct Status {
     task: String,
     phase: String,
+    #[serde(skip)]
     running: bool,
     error: Option<String>,
     source_lsn: Option<Lsn>,
@@ -75,7 +74,6 @@ async fn read(config: &Config, destination: &Client, source: Option<&Client>) ->
     let known = state::is_installed(destination).await?;
     let report = if known { tasks::read(destination, task).await? } else { None };
     let Some(report) = report else { return Ok(created(task)) };
-    let running = report.age.is_some_and(|age| age < STALE);
     let now = match source {
         Some(source) => source_lsn(source).await.ok(),
         None => None,
@@ -83,23 +81,23 @@ async fn read(config: &Config, destination: &Client, source: Option<&Client>) ->
     let progress = progress::read(destination, task).await?;
     let conflicts = state::conflicts::count(destination, task).await?;
     let tables = state::tables::read(destination, task).await?;
-    Ok(assemble(task, report, running, now, progress, conflicts, &tables))
+    Ok(assemble(task, report, now, progress, conflicts, &tables))
 }
 
 fn created(task: &str) -> Status {
-    assemble(task, Report { phase: "created".to_owned(), ..Report::default() }, false, None, None, 0, &[])
+    assemble(task, Report { phase: "created".to_owned(), ..Report::default() }, None, None, 0, &[])
 }
 
 /// With a daemon at work its own positions count; they are newer than the journal's.
 fn assemble(
     task: &str,
     report: Report,
-    running: bool,
     now: Option<Lsn>,
     progress: Option<Lsn>,
     conflicts: i64,
     tables: &[Chosen],
 ) -> Status {
+    let running = report.running;
     let applied = if running { report.applied_lsn.max(progress) } else { progress };
     let source = if running { report.source_lsn.or(now) } else { now };
     let lag_seconds = if running { report.lag_seconds } else { None };
@@ -158,7 +156,7 @@ fn text(status: &Status) -> String {
     };
     let mut lines = vec![
         format!("task       {}", status.task),
-        format!("phase      {}{}", status.phase, if status.running { "" } else { " (no daemon runs)" }),
+        format!("phase      {}{}", status.phase, if status.running { "" } else { " (no applier is connected)" }),
         format!("source     {}", lsn(status.source_lsn)),
         format!("received   {}", lsn(status.received_lsn)),
         format!("applied    {}", lsn(status.applied_lsn)),

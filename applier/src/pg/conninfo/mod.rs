@@ -57,8 +57,6 @@ pub struct Conninfo {
     pub target: Target,
     /// The limit for each host; `None` waits for ever.
     pub connect_timeout: Option<Duration>,
-    /// The name that the connection string gives; sessions use it only if they have none of their own.
-    pub application_name: Option<String>,
     /// Command-line options for the session, set before the pinned ones.
     pub options: Option<String>,
     /// TCP keep-alive, unless switched off.
@@ -86,7 +84,6 @@ impl Conninfo {
             tls: tls(&given)?,
             target: given.get("target_session_attrs").map_or(Ok(Target::Any), str::parse)?,
             connect_timeout: connect_timeout(&given)?,
-            application_name: given.get("application_name").map(str::to_owned),
             options: given.get("options").map(str::to_owned),
             keepalive: keepalive(&given)?,
             passfile: given.get("passfile").map(PathBuf::from),

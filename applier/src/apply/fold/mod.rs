@@ -8,9 +8,9 @@ use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use walferry_wire::tuple::Cell;
 
-use super::model::{Change, OldRow, Row};
-use super::statement::Statement;
-use super::target::{Access, Key, KeyPart, Target};
+use crate::apply::model::{Change, OldRow, Row};
+use crate::apply::statement::Statement;
+use crate::apply::target::{Access, Key, KeyPart, Target};
 use crate::error::Result;
 
 /// One step of a batch; steps are written in their order.
@@ -281,3 +281,6 @@ fn merge(old: &Row, new: Row) -> Row {
         .collect();
     Row::build(filled.into_iter())
 }
+
+#[cfg(test)]
+mod tests;
