@@ -43,7 +43,15 @@ pub fn memory(parent: pg_sys::MemoryContext) -> pg_sys::MemoryContext {
     }
 }
 
-/// Describes a relation; `None` if it is not wanted.
+/// What the catalog says of a relation.
+pub struct Description {
+    /// The oids of its partitioned ancestors. When one of them changes, so may this.
+    pub ancestors: Vec<u32>,
+    /// `None` if it is not wanted.
+    pub described: Option<Described>,
+}
+
+/// Describes a relation.
 ///
 /// # Safety
 /// `relation` must be open.
@@ -52,15 +60,31 @@ pub unsafe fn describe(
     selection: &Selection,
     text_only: bool,
     memory: pg_sys::MemoryContext,
-) -> Option<Described> {
-    // SAFETY: open, the caller's promise; `rd_rel` and `rd_att` are always there.
-    let (class, desc) = unsafe { (&*(*relation).rd_rel, (*relation).rd_att) };
-    let lineage = if is_table(class) { lineage(class) } else { return None };
-    if !selection.wants(lineage.iter().map(|of| (of.oid, of.schema.as_str(), of.name.as_str()))) {
-        return None;
+) -> Description {
+    // SAFETY: open, the caller's promise; `rd_rel` is always there.
+    let class = unsafe { &*(*relation).rd_rel };
+    if !is_table(class) {
+        return Description { ancestors: Vec::new(), described: None };
     }
-    // SAFETY: open, the caller's promise, and a tuple descriptor's attributes.
-    let (attributes, primary_key) = unsafe { (attributes(desc), primary_key(relation)) };
+    let lineage = lineage(class);
+    let wanted = selection.wants(lineage.iter().map(|of| (of.oid, of.schema.as_str(), of.name.as_str())));
+    Description {
+        ancestors: lineage.iter().skip(1).map(|of| of.oid).collect(),
+        // SAFETY: the caller's promise.
+        described: wanted.then(|| unsafe { describe_wanted(relation, &lineage, text_only, memory) }),
+    }
+}
+
+unsafe fn describe_wanted(
+    relation: pg_sys::Relation,
+    lineage: &[Name],
+    text_only: bool,
+    memory: pg_sys::MemoryContext,
+) -> Described {
+    // SAFETY: open, the caller's promise: its class, and its descriptor's attributes.
+    let (class, attributes) = unsafe { (&*(*relation).rd_rel, attributes((*relation).rd_att)) };
+    // SAFETY: open, the caller's promise.
+    let primary_key = unsafe { primary_key(relation) };
     // SAFETY: open, the caller's promise.
     let identity = unsafe { identity(relation, attributes) };
     let made: Vec<_> = attributes
@@ -68,7 +92,7 @@ pub unsafe fn describe(
         .filter(|attribute| !attribute.attisdropped)
         .map(|attribute| made_column(attribute, &identity, &primary_key, text_only, memory))
         .collect();
-    Some(described(class, attributes.len(), &lineage, &identity, made))
+    described(class, attributes.len(), lineage, &identity, made)
 }
 
 /// Ordinary tables and partitioned ones (a TRUNCATE names these too). Rows of materialized views and TOAST tables are

@@ -6,6 +6,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::SysCacheIdentifier::{NAMESPACEOID, REPLORIGIDENT, TYPEOID};
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -27,7 +28,7 @@ pub struct Changed {
     /// Any relation may have.
     pub all: bool,
     /// These did.
-    pub relations: Vec<u32>,
+    pub relations: BTreeSet<u32>,
     /// Replication origins did.
     pub origins: bool,
 }
@@ -35,7 +36,7 @@ pub struct Changed {
 static ANY: AtomicBool = AtomicBool::new(false);
 thread_local! {
     static NOTES: RefCell<Changed> =
-        const { RefCell::new(Changed { all: false, relations: Vec::new(), origins: false }) };
+        const { RefCell::new(Changed { all: false, relations: BTreeSet::new(), origins: false }) };
 }
 
 /// Registers the callbacks, once per process.
@@ -84,7 +85,7 @@ unsafe extern "C-unwind" fn relation(_: pg_sys::Datum, relation: pg_sys::Oid) {
             changed.all = true;
             changed.relations.clear();
         } else if !changed.all {
-            changed.relations.push(relation.to_u32());
+            changed.relations.insert(relation.to_u32());
         }
     });
 }

@@ -50,10 +50,12 @@ pub struct Described {
 pub struct Known {
     /// `None`: not wanted.
     pub described: Option<Described>,
-    /// Counts the different records that the relation had.
+    /// Of the record: no two different records of this stream have the same.
     pub version: u64,
     /// The version that was sent outside streamed transactions last; 0 for none.
     pub sent: u64,
+    /// Its partitioned ancestors.
+    ancestors: Vec<u32>,
     /// Described since the catalog changed last.
     valid: bool,
     /// Holds what the encoders need.
@@ -67,25 +69,23 @@ pub struct Relations {
     /// JSON shows every value as text.
     text_only: bool,
     memory: pg_sys::MemoryContext,
+    /// The version that was given last.
+    version: u64,
     known: HashMap<u32, Known>,
 }
 
 impl Relations {
     /// None yet. Descriptions are kept in `memory`.
     pub fn new(selection: Selection, text_only: bool, memory: pg_sys::MemoryContext) -> Self {
-        Self { selection, text_only, memory, known: HashMap::new() }
+        Self { selection, text_only, memory, version: 0, known: HashMap::new() }
     }
 
     /// Notes what changed in the catalog.
     #[cold]
     pub fn invalidate(&mut self, changed: &Changed) {
-        if changed.all {
-            self.known.values_mut().for_each(|entry| entry.valid = false);
-        }
-        for relation in &changed.relations {
-            if let Some(entry) = self.known.get_mut(relation) {
-                entry.valid = false;
-            }
+        let is_changed = |oid: &u32| changed.all || changed.relations.contains(oid);
+        for (oid, known) in &mut self.known {
+            known.valid &= !is_changed(oid) && !known.ancestors.iter().any(is_changed);
         }
         if !changed.all && self.known.values().filter(|entry| !entry.valid).count() > STALE {
             self.drop_stale();
@@ -111,21 +111,16 @@ impl Relations {
     pub unsafe fn know(&mut self, relation: pg_sys::Relation) -> &mut Known {
         // SAFETY: open, the caller's promise.
         let (oid, attributes) = unsafe { ((*relation).rd_id.to_u32(), (*(*relation).rd_att).natts) };
-        match self.known.entry(oid) {
-            Entry::Occupied(entry) => {
-                let known = entry.into_mut();
-                if !known.fits(attributes) {
-                    // SAFETY: the caller's promise.
-                    let fresh = unsafe { describe(relation, &self.selection, self.text_only, self.memory) };
-                    known.renew(fresh);
-                }
-                known
-            }
-            Entry::Vacant(entry) => {
-                // SAFETY: the caller's promise.
-                entry.insert(unsafe { describe(relation, &self.selection, self.text_only, self.memory) })
-            }
+        let known = match self.known.entry(oid) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Known::nothing(self.memory)),
+        };
+        if !known.fits(attributes) {
+            self.version += 1;
+            // SAFETY: the caller's promise.
+            unsafe { known.renew(relation, &self.selection, self.text_only, self.version) };
         }
+        known
     }
 
     /// The client's knowledge of the relation may be another transaction's: it is sent again when used next.
@@ -137,6 +132,12 @@ impl Relations {
 }
 
 impl Known {
+    /// Not described yet. Its memory is part of `parent`.
+    fn nothing(parent: pg_sys::MemoryContext) -> Self {
+        let memory = describe::memory(parent);
+        Self { described: None, version: 0, sent: 0, ancestors: Vec::new(), valid: false, memory }
+    }
+
     /// Whether the description is that of the rows that come now. The number of attributes is looked at for safety:
     /// a row must never be read by another description than its own.
     #[inline]
@@ -144,26 +145,26 @@ impl Known {
         self.valid && self.described.as_ref().is_none_or(|known| known.attributes == attributes)
     }
 
+    /// Describes the relation. If the record is other than before it gets `version`.
+    ///
+    /// # Safety
+    /// `relation` must be open.
     #[cold]
-    fn renew(&mut self, fresh: Known) {
-        let record = |known: &Known| known.described.as_ref().map(|described| described.record.clone());
-        let version = self.version + u64::from(record(self) != record(&fresh));
-        let before = std::mem::replace(self, fresh);
-        (self.version, self.sent) = (version, before.sent);
+    unsafe fn renew(
+        &mut self,
+        relation: pg_sys::Relation,
+        selection: &Selection,
+        text_only: bool,
+        version: u64,
+    ) {
+        let before = self.described.take().map(|described| described.record);
         // SAFETY: guarded; the encoders that lay there are gone.
-        unsafe { pg_sys::MemoryContextDelete(before.memory) };
+        unsafe { pg_sys::MemoryContextReset(self.memory) };
+        // SAFETY: the caller's promise.
+        let now = unsafe { describe::describe(relation, selection, text_only, self.memory) };
+        if before.as_ref() != now.described.as_ref().map(|described| &described.record) {
+            self.version = version;
+        }
+        (self.described, self.ancestors, self.valid) = (now.described, now.ancestors, true);
     }
-}
-
-#[cold]
-unsafe fn describe(
-    relation: pg_sys::Relation,
-    selection: &Selection,
-    text_only: bool,
-    parent: pg_sys::MemoryContext,
-) -> Known {
-    let memory = describe::memory(parent);
-    // SAFETY: the caller's promise.
-    let described = unsafe { describe::describe(relation, selection, text_only, memory) };
-    Known { described, version: 1, sent: 0, valid: true, memory }
 }
