@@ -1,7 +1,9 @@
 //! The command line. What a command does is decided elsewhere; wrong usage ends with exit status 2 (clap).
 
 use crate::pg::Lsn;
-use clap::{Parser, Subcommand, ValueEnum};
+use crate::run::Until;
+use crate::watch::Output;
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Keeps a PostgreSQL destination level with its source.
@@ -24,16 +26,6 @@ pub struct Cli {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// The form of a command's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Output {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON document and nothing else
-    Json,
 }
 
 /// The commands.
@@ -67,28 +59,6 @@ pub enum Command {
         #[arg(long, required = true)]
         yes: bool,
     },
-}
-
-/// Where a run ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// What the source had committed when the command began.
-    Now,
-    /// A position of the source's WAL.
-    At(Lsn),
-}
-
-impl std::str::FromStr for Until {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "now" => Ok(Until::Now),
-            text => {
-                text.parse().map(Until::At).map_err(|error: crate::pg::NotAnLsn| format!("{error}, or now"))
-            }
-        }
-    }
 }
 
 #[cfg(test)]

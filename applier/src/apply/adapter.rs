@@ -89,17 +89,19 @@ impl Adapter {
                 commit_time: begin.commit_time,
             },
             Record::Commit(commit) => Event::Commit { end_lsn: Lsn(commit.end_lsn) },
-            Record::Insert { relation, new } => {
-                Event::Change(Change::Insert { relation: self.relation(relation)?, new: Row::of(&new, bytes) })
-            }
+            Record::Insert { relation, new } => Event::Change(Change::Insert {
+                relation: self.relation(relation)?,
+                new: Row::of(&new, bytes),
+            }),
             Record::Update { relation, old, new } => Event::Change(Change::Update {
                 relation: self.relation(relation)?,
                 old: old_row(&old, bytes),
                 new: Row::of(&new, bytes),
             }),
-            Record::Delete { relation, old } => {
-                Event::Change(Change::Delete { relation: self.relation(relation)?, old: old_row(&old, bytes) })
-            }
+            Record::Delete { relation, old } => Event::Change(Change::Delete {
+                relation: self.relation(relation)?,
+                old: old_row(&old, bytes),
+            }),
             Record::Truncate(truncate) => Event::Change(self.truncate(&truncate)?),
             Record::Message(_) => Event::Mark,
             Record::StreamStart { xid, first } => self.open_block(xid, first),

@@ -192,7 +192,8 @@ mod tests {
             assemble.take(Event::Change(change()), &mut out).unwrap();
         }
         assemble.take(Event::Commit { end_lsn: Lsn(10) }, &mut out).unwrap();
-        let [Unit::Part { xid: 7, point: Some(_), .. }, Unit::Part { .. }, Unit::Commit(point)] = out.as_slice()
+        let [Unit::Part { xid: 7, point: Some(_), .. }, Unit::Part { .. }, Unit::Commit(point)] =
+            out.as_slice()
         else {
             panic!("{} units", out.len());
         };

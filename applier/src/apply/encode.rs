@@ -66,7 +66,9 @@ fn delete(group: &mut Group<'_>, run: &Run, keys: &[Key], expected: usize) -> Re
 /// The updates, those that set the same columns in one statement.
 fn update(group: &mut Group<'_>, run: &Run) -> Result<()> {
     let target = &run.target;
-    if run.sets_key && statement::key_parts(target).iter().any(|part| target.columns[part.column].always_identity) {
+    if run.sets_key
+        && statement::key_parts(target).iter().any(|part| target.columns[part.column].always_identity)
+    {
         return Err(needs_order());
     }
     for (set, rows) in by_columns(run) {
@@ -127,7 +129,8 @@ fn probe(group: &mut Group<'_>, target: &Arc<Target>, steps: &[Step]) -> Result<
     for (number, parts) in target.probes.iter().enumerate() {
         let of_row = |row: &Row| pick(row, parts.iter().map(|part| part.column));
         let rows = steps.iter().flat_map(|step| written(step, target.id));
-        let sent = |row: &&Row| parts.iter().all(|part| row.cells().nth(part.column) != Some(Cell::Unchanged));
+        let sent =
+            |row: &&Row| parts.iter().all(|part| row.cells().nth(part.column) != Some(Cell::Unchanged));
         let keys: Vec<Key> = rows.filter(sent).map(of_row).collect();
         if keys.is_empty() {
             continue;

@@ -32,8 +32,7 @@ pub fn advance(group: &mut Group<'_>, task: &str, advance: Advance) -> Result<()
     let worker = progress::MAIN_WORKER.to_be_bytes();
     let (prev, lsn) = (advance.prev.0.to_be_bytes(), advance.lsn.0.to_be_bytes());
     let values: [&[u8]; 4] = [task.as_bytes(), &worker, &prev, &lsn];
-    let statement =
-        || Statement { sql: progress::FOLLOW.to_owned(), types: progress::FOLLOW_TYPES.to_vec() };
+    let statement = || Statement { sql: progress::FOLLOW.to_owned(), types: progress::FOLLOW_TYPES.to_vec() };
     group.run(Purpose::Fixed(progress::FOLLOW), statement, values.iter().map(|value| Some(*value)))
 }
 

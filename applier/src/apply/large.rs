@@ -51,7 +51,15 @@ impl Large {
     pub async fn begin(mut pipe: Pipe, point: Option<CommitPoint>) -> Result<Self> {
         pipe.command("BEGIN").await?;
         let parts = VecDeque::new();
-        Ok(Self { pipe, point, parts, savepoints: Vec::new(), settled: 0, sent: 0, unenforced: HashMap::new() })
+        Ok(Self {
+            pipe,
+            point,
+            parts,
+            savepoints: Vec::new(),
+            settled: 0,
+            sent: 0,
+            unenforced: HashMap::new(),
+        })
     }
 
     /// How many changes were written.
@@ -222,7 +230,9 @@ impl Large {
 fn twice(target: &Target, point: Option<&CommitPoint>) -> Error {
     let table = target.readable();
     match point {
-        None => Error::unreachable(format!("two rows of {table} have one key; asking for them once they are committed")),
+        None => Error::unreachable(format!(
+            "two rows of {table} have one key; asking for them once they are committed"
+        )),
         Some(point) => Error::rejected(format!(
             "two rows of the destination table {table} have one key of a deferrable constraint after the transaction {} \
              at {}; remove the destination's own row, or run `walferry skip {1}`",

@@ -74,8 +74,11 @@ fn by_key(target: &Target, row: &Row, parts: &[KeyPart], nulls_equal: bool) -> (
 fn by_image(target: &Target, row: &Row, columns: &[usize]) -> (Statement, Values) {
     let names = columns.iter().map(|at| format!("t.{}", target.columns[*at].name)).collect::<Vec<_>>();
     let params = columns.iter().enumerate().map(|(n, at)| scalar(target, *at, n)).collect::<Vec<_>>();
-    let condition =
-        format!("ROW({})::record OPERATOR(pg_catalog.*=) ROW({})::record", names.join(", "), params.join(", "));
+    let condition = format!(
+        "ROW({})::record OPERATOR(pg_catalog.*=) ROW({})::record",
+        names.join(", "),
+        params.join(", ")
+    );
     let values = image_values(row, columns).map(|value| value.map(<[u8]>::to_vec)).collect();
     lookup(target, &condition, columns.to_vec(), values)
 }
@@ -111,9 +114,7 @@ pub fn overwrite(target: &Target, new: &Row, set: &[u16], at: &Found) -> (Statem
 }
 
 fn change(target: &Target, columns: &[usize]) -> String {
-    let set = |(n, at): (usize, &usize)| {
-        format!("{} = {}", target.columns[*at].name, scalar(target, *at, n))
-    };
+    let set = |(n, at): (usize, &usize)| format!("{} = {}", target.columns[*at].name, scalar(target, *at, n));
     let sets = columns.iter().enumerate().map(set).collect::<Vec<_>>().join(", ");
     format!("w AS (UPDATE {} AS t SET {sets} WHERE {} RETURNING 1)", target.only(), at_address(columns.len()))
 }

@@ -127,7 +127,9 @@ impl<'a> Ordered<'a> {
             Ok(())
         };
         match stopped.await {
-            Ok(()) => error.context(format_args!("transaction {} at {}", self.point.xid, self.point.commit_lsn)),
+            Ok(()) => {
+                error.context(format_args!("transaction {} at {}", self.point.xid, self.point.commit_lsn))
+            }
             Err(lost) => lost,
         }
     }
@@ -172,7 +174,9 @@ impl<'a> Ordered<'a> {
                 }
             },
             Resolution::Inserted => self.write_new(target, new, new).await,
-            Resolution::Kept | Resolution::AlreadyGone | Resolution::Incomplete | Resolution::Stopped => Ok(()),
+            Resolution::Kept | Resolution::AlreadyGone | Resolution::Incomplete | Resolution::Stopped => {
+                Ok(())
+            }
         }
     }
 
@@ -204,7 +208,9 @@ impl<'a> Ordered<'a> {
             | Resolution::Kept
             | Resolution::Overwritten
             | Resolution::AlreadyGone
-            | Resolution::Incomplete => self.decide(target, Kind::UpdateMissing, was, new, &[]).await.map(|_| ()),
+            | Resolution::Incomplete => {
+                self.decide(target, Kind::UpdateMissing, was, new, &[]).await.map(|_| ())
+            }
         }
     }
 
@@ -343,8 +349,11 @@ pub async fn finish(pipe: &mut Pipe, task: &str, advance: Advance) -> Result<Lan
 /// Unchanged cells are in the old row where that is whole.
 fn fill(new: &Row, old: &OldRow) -> Row {
     let OldRow::Full(old) = old else { return new.clone() };
-    let filled: Vec<Cell<'_>> =
-        old.cells().zip(new.cells()).map(|(old, new)| if new == Cell::Unchanged { old } else { new }).collect();
+    let filled: Vec<Cell<'_>> = old
+        .cells()
+        .zip(new.cells())
+        .map(|(old, new)| if new == Cell::Unchanged { old } else { new })
+        .collect();
     Row::build(filled.into_iter())
 }
 

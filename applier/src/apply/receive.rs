@@ -62,7 +62,9 @@ impl Receive<'_> {
                     self.status(false).await?;
                 }
             }
-            Event::End => return Err(Error::unreachable("the source ended the stream; it may be shutting down")),
+            Event::End => {
+                return Err(Error::unreachable("the source ended the stream; it may be shutting down"));
+            }
         }
         Ok(())
     }

@@ -84,7 +84,8 @@ pub fn update(target: &Target, parts: &[KeyPart], set: &[u16]) -> Statement {
 pub fn probe(target: &Target, parts: &[KeyPart]) -> Statement {
     let keys = key_columns(parts);
     let values = list(&keys, |at| element(target, at, position(&keys, at)));
-    let written = format!("WHERE ({}) IN (SELECT {values} FROM {})", names(target, parts), unnest(target, &keys));
+    let written =
+        format!("WHERE ({}) IN (SELECT {values} FROM {})", names(target, parts), unnest(target, &keys));
     Statement { sql: twice(target, parts, &written, keys.len() + 1), types: array_types(target, &keys) }
 }
 
@@ -113,7 +114,8 @@ fn names(target: &Target, parts: &[KeyPart]) -> String {
 fn one_row(target: &Target, image: &[usize]) -> String {
     let name = |at: &usize| format!("r.{}", target.columns[*at].name);
     let names = image.iter().map(name).collect::<Vec<_>>().join(", ");
-    let values = image.iter().enumerate().map(|(n, at)| scalar(target, *at, n)).collect::<Vec<_>>().join(", ");
+    let values =
+        image.iter().enumerate().map(|(n, at)| scalar(target, *at, n)).collect::<Vec<_>>().join(", ");
     format!(
         "x AS MATERIALIZED (SELECT r.tableoid, r.ctid FROM {} AS r \
          WHERE ROW({names})::record OPERATOR(pg_catalog.*=) ROW({values})::record LIMIT 1)",
@@ -121,7 +123,8 @@ fn one_row(target: &Target, image: &[usize]) -> String {
     )
 }
 
-const AT_ADDRESS: &str = "t.ctid OPERATOR(pg_catalog.=) x.ctid AND t.tableoid OPERATOR(pg_catalog.=) x.tableoid";
+const AT_ADDRESS: &str =
+    "t.ctid OPERATOR(pg_catalog.=) x.ctid AND t.tableoid OPERATOR(pg_catalog.=) x.tableoid";
 
 /// Delete of one row that equals the parameters; then the expected count.
 pub fn delete_image(target: &Target, image: &[usize]) -> Statement {

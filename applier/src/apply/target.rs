@@ -206,7 +206,8 @@ fn refuse_other_type(source: &super::model::Column, found: &catalog::Column, tab
     if same && source.type_modifier == found.type_modifier {
         return Ok(());
     }
-    let modifier = |modifier: i32| if modifier < 0 { String::new() } else { format!(" (modifier {modifier})") };
+    let modifier =
+        |modifier: i32| if modifier < 0 { String::new() } else { format!(" (modifier {modifier})") };
     Err(Error::refused(format!(
         "column {} of the destination table {table} has the type {}.{}{}, the source has {}.{}{}; \
          make them the same with ALTER TABLE ... ALTER COLUMN ... TYPE",
@@ -236,7 +237,8 @@ fn column(source: &super::model::Column, found: &catalog::Column) -> Column {
 fn access(relation: &Relation, table: &Table) -> Access {
     let usable = |index: &&UniqueIndex| !index.partial && key(relation, table, index).is_some();
     let image = || {
-        let identity = |(_, column): &(usize, &super::model::Column)| relation.full_identity || column.identity;
+        let identity =
+            |(_, column): &(usize, &super::model::Column)| relation.full_identity || column.identity;
         relation.columns.iter().enumerate().filter(identity).map(|(at, _)| at).collect()
     };
     match table.unique_indexes.iter().find(usable).and_then(|index| key(relation, table, index)) {

@@ -87,7 +87,8 @@ impl Targets {
             let table = self.table(relation).await?;
             let own = self.names.of(relation.oid, &relation.schema, &relation.name);
             if own != (table.schema.clone(), table.name.clone()) {
-                if relations.iter().any(|other| relation.ancestors.iter().any(|above| above.oid == other.oid)) {
+                if relations.iter().any(|other| relation.ancestors.iter().any(|above| above.oid == other.oid))
+                {
                     continue;
                 }
                 return Err(leaf_is_missing(relation, &table));

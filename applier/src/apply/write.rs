@@ -151,7 +151,8 @@ impl Writer {
     }
 
     fn land(&mut self, outcome: &Outcome) -> Result<Landed> {
-        let batch = self.in_flight.pop_front().ok_or_else(|| Error::protocol("an answer without a question"))?;
+        let batch =
+            self.in_flight.pop_front().ok_or_else(|| Error::protocol("an answer without a question"))?;
         self.committed = batch.lsn;
         journal::landed(outcome, batch.lsn)
     }
@@ -161,7 +162,11 @@ impl Writer {
     }
 
     /// The group of a batch; `None` if the fast way cannot write it.
-    async fn encode(&mut self, transactions: &[Transaction], advance: Advance) -> Result<Option<bytes::Bytes>> {
+    async fn encode(
+        &mut self,
+        transactions: &[Transaction],
+        advance: Advance,
+    ) -> Result<Option<bytes::Bytes>> {
         let changes = transactions.iter().flat_map(|transaction| &transaction.changes);
         let steps = match self.targets.fold(changes).await {
             Ok(steps) => steps,
@@ -238,7 +243,9 @@ impl Writer {
                 Verdict::Slower => return Ok(None),
             }
         }
-        Err(Error::unreachable("the destination goes on refusing a batch for deadlocks or cancelled statements"))
+        Err(Error::unreachable(
+            "the destination goes on refusing a batch for deadlocks or cancelled statements",
+        ))
     }
 
     /// One transaction, row by row, with the policy deciding about conflicts.

@@ -20,7 +20,9 @@ pub async fn drop(config: &Config) -> Result<()> {
     }
     match drop_state(config).await {
         Ok(()) => println!("removed the state of the task {} at the destination", config.task.name),
-        Err(error) => left.push(format!("the task's state is still at the destination ({error}); run drop again")),
+        Err(error) => {
+            left.push(format!("the task's state is still at the destination ({error}); run drop again"))
+        }
     }
     if left.is_empty() { Ok(()) } else { Err(Error::refused(left.join("; "))) }
 }
@@ -46,7 +48,9 @@ pub async fn skip(config: &Config, lsn: crate::pg::Lsn) -> Result<()> {
     let destination = client(&Conninfo::destination(&config.destination)?, session(config)).await?;
     let task = config.task.name.as_str();
     if !state::is_installed(&destination).await? || tasks::binding(&destination, task).await?.is_none() {
-        return Err(Error::refused(format!("the task {task} has no state at the destination: nothing to skip")));
+        return Err(Error::refused(format!(
+            "the task {task} has no state at the destination: nothing to skip"
+        )));
     }
     conflicts::ask_skip(&destination, task, lsn).await?;
     println!("the transaction at {lsn} will be skipped when the task meets it");

@@ -13,7 +13,8 @@ pub fn readable(schema: &str, name: &str) -> String {
 /// A name for people: as in SQL, quoted only where it must be.
 pub fn readable_ident(name: &str) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let simple = name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
+    let simple =
+        name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty();
     if simple { name.to_owned() } else { ident(name) }
 }
 

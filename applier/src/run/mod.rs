@@ -5,19 +5,20 @@ mod prepare;
 mod session;
 mod source;
 mod stop;
+mod until;
 
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::apply::{Ended, Shared};
-use crate::cli::Until;
 use crate::config::{Config, Mode};
 use crate::error::{Class, Error, Result};
 use crate::pg::{Conninfo, Lsn, Session, client};
 use crate::state::tasks::{self, Report};
 use crate::watch::phase;
 use stop::Stop;
+pub use until::Until;
 
 /// The first pause after a failure; each next one is twice as long, up to [`LONGEST`].
 const SHORTEST: Duration = Duration::from_millis(200);

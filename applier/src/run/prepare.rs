@@ -73,30 +73,18 @@ pub async fn prepare(task: &Task, again: bool) -> Result<Ready> {
     source::slot(&source_client, &task.config.slot()).await?;
     state::install(&destination_client).await?;
     let pipe = lock(task, &source.encoding, &destination_client).await?;
-    let mut replication =
-        Replication::open(&task.source, Session::replication(&name, &source.encoding))
-            .await
-            .map_err(at_source)?;
+    let mut replication = Replication::open(&task.source, Session::replication(&name, &source.encoding))
+        .await
+        .map_err(at_source)?;
     let system_identifier = replication.identify_system().await?.system_id;
-    let binding =
-        Binding { slot: task.config.slot(), system_identifier, database_oid: source.database_oid };
+    let binding = Binding { slot: task.config.slot(), system_identifier, database_oid: source.database_oid };
     let progress = agree(task, &source_client, &destination_client, &binding, again).await?;
     let chosen = choose(task, &source_client, &destination_client).await?;
     let mut names = Names::new(&task.config.map);
     names.keep(chosen.iter().map(|table| (table.source_oid, table.destination.clone())));
     let skips = conflicts::skips(&destination_client, task.config.task.name.as_str()).await?;
     let skips = skips.into_iter().collect();
-    Ok(Ready {
-        source_client,
-        destination_client,
-        source,
-        replication,
-        pipe,
-        progress,
-        names,
-        chosen,
-        skips,
-    })
+    Ok(Ready { source_client, destination_client, source, replication, pipe, progress, names, chosen, skips })
 }
 
 fn at_source(error: Error) -> Error {

@@ -6,10 +6,10 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Task;
+use super::Until;
 use super::prepare::{Ready, application_name, prepare, writer_name, writer_session};
 use super::source;
 use crate::apply::{Applier, Ended, Parts, Policies, Policy, Receive, Shared, Targets, Writer, queue};
-use crate::cli::Until;
 use crate::config::{Conflict, Scope};
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, Session, client};

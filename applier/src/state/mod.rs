@@ -22,9 +22,9 @@ pub async fn install(client: &Client) -> Result<()> {
     let lock = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('walferry_state', 0))";
     let script = format!("BEGIN; {lock}; {SCRIPT}; COMMIT");
     client.batch_execute(&script).await.map_err(|error| {
-        client_error(error).context("the schema walferry_state cannot be made at the destination").and(
-            "; let the role of [destination] create it: GRANT CREATE ON DATABASE ... TO ...",
-        )
+        client_error(error)
+            .context("the schema walferry_state cannot be made at the destination")
+            .and("; let the role of [destination] create it: GRANT CREATE ON DATABASE ... TO ...")
     })
 }
 

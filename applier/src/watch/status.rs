@@ -6,8 +6,8 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 use tokio_postgres::Client;
 
+use super::Output;
 use super::report::source_lsn;
-use crate::cli::Output;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::pg::{Conninfo, Lsn, Session, client};
@@ -53,8 +53,7 @@ struct Table {
 /// Prints how the task is; with `watch` again every second.
 pub async fn status(config: &Config, output: Output, watch: bool) -> Result<()> {
     let name = format!("walferry:{}", config.task.name);
-    let destination =
-        client(&Conninfo::destination(&config.destination)?, Session::query(&name)).await?;
+    let destination = client(&Conninfo::destination(&config.destination)?, Session::query(&name)).await?;
     let mut source: Option<Client> = None;
     loop {
         if source.as_ref().is_none_or(Client::is_closed) {
@@ -156,7 +155,11 @@ fn text(status: &Status) -> String {
     };
     let mut lines = vec![
         format!("task       {}", status.task),
-        format!("phase      {}{}", status.phase, if status.running { "" } else { " (no applier is connected)" }),
+        format!(
+            "phase      {}{}",
+            status.phase,
+            if status.running { "" } else { " (no applier is connected)" }
+        ),
         format!("source     {}", lsn(status.source_lsn)),
         format!("received   {}", lsn(status.received_lsn)),
         format!("applied    {}", lsn(status.applied_lsn)),
@@ -172,15 +175,15 @@ fn text(status: &Status) -> String {
 /// Prints what was recorded, newest first.
 pub async fn conflicts(config: &Config, output: Output) -> Result<()> {
     let name = format!("walferry:{}", config.task.name);
-    let destination =
-        client(&Conninfo::destination(&config.destination)?, Session::query(&name)).await?;
+    let destination = client(&Conninfo::destination(&config.destination)?, Session::query(&name)).await?;
     let recorded = if state::is_installed(&destination).await? {
         state::conflicts::newest(&destination, config.task.name.as_str(), NEWEST).await?
     } else {
         Vec::new()
     };
     let line = |one: &state::conflicts::Recorded| {
-        let json = |value: &Option<serde_json::Value>| value.as_ref().map_or("-".to_owned(), ToString::to_string);
+        let json =
+            |value: &Option<serde_json::Value>| value.as_ref().map_or("-".to_owned(), ToString::to_string);
         format!(
             "{} {} at {}: {} on {}, {}\n  key         {}\n  source      {}\n  destination {}{}",
             one.id,
@@ -204,7 +207,8 @@ pub async fn conflicts(config: &Config, output: Output) -> Result<()> {
 }
 
 fn json<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::protocol(format!("cannot be written as JSON: {error}")))
+    serde_json::to_string(value)
+        .map_err(|error| Error::protocol(format!("cannot be written as JSON: {error}")))
 }
 
 /// A reader that has gone away (`walferry status | head -1`) is no failure.

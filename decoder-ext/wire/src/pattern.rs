@@ -260,7 +260,8 @@ mod tests {
 
     #[test]
     fn patterns_can_travel_in_ascii() {
-        for (pattern, name) in [(r#"s."é""x é*""#, r#"é"x é*"#), ("s.été_*", "été_2"), (r#"s."aé""#, "aé")] {
+        for (pattern, name) in [(r#"s."é""x é*""#, r#"é"x é*"#), ("s.été_*", "été_2"), (r#"s."aé""#, "aé")]
+        {
             let ascii = to_ascii(pattern);
             assert!(ascii.is_ascii(), "{ascii}");
             assert!(covers(&ascii, "s", name), "{ascii}");

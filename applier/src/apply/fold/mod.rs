@@ -82,7 +82,9 @@ impl Fold {
     /// Takes the next change of a table.
     pub fn row(&mut self, target: &Arc<Target>, change: &Change) -> Result<()> {
         match (&target.access, change) {
-            (_, Change::Insert { new, .. }) => self.put(target, target.key_of(new), Effect::Insert(new.clone())),
+            (_, Change::Insert { new, .. }) => {
+                self.put(target, target.key_of(new), Effect::Insert(new.clone()))
+            }
             (Access::Key(_), Change::Update { old, new, .. }) => self.update(target, old, new)?,
             (Access::Key(_), Change::Delete { old, .. }) => {
                 self.put(target, target.old_key(old, None)?, Effect::Delete);
@@ -136,7 +138,8 @@ impl Fold {
 
     fn put(&mut self, target: &Arc<Target>, key: Key, effect: Effect) {
         let oid = target.table.oid;
-        let fits = self.open.get(&oid).is_none_or(|open| open.target.id == target.id && open.takes(&key, &effect));
+        let fits =
+            self.open.get(&oid).is_none_or(|open| open.target.id == target.id && open.takes(&key, &effect));
         if !fits {
             self.close(oid);
         }
@@ -183,11 +186,14 @@ impl Open {
             return true;
         }
         let Some(at) = self.places.get(key) else {
-            return self.target.foldable || self.entries.first().is_none_or(|(_, first)| is_alike(first, effect));
+            return self.target.foldable
+                || self.entries.first().is_none_or(|(_, first)| is_alike(first, effect));
         };
         self.target.foldable
             && match (&self.entries[*at].1, effect) {
-                (Net::Insert(_) | Net::Update(_) | Net::Replace(_), Effect::Update(_) | Effect::Delete) => true,
+                (Net::Insert(_) | Net::Update(_) | Net::Replace(_), Effect::Update(_) | Effect::Delete) => {
+                    true
+                }
                 (Net::Delete | Net::Absent, Effect::Insert(_)) => true,
                 (Net::Insert(_) | Net::Update(_) | Net::Replace(_), Effect::Insert(_)) => false,
                 (Net::Delete | Net::Absent, Effect::Update(_) | Effect::Delete) => false,
@@ -266,7 +272,9 @@ fn fold(net: &mut Net, effect: Effect) {
         (Net::Insert(_), Effect::Delete) => Net::Absent,
         (Net::Update(_) | Net::Replace(_) | Net::Delete | Net::Absent, Effect::Delete) => Net::Delete,
         (Net::Delete, Effect::Insert(new)) => Net::Replace(new),
-        (Net::Absent | Net::Insert(_) | Net::Update(_) | Net::Replace(_), Effect::Insert(new)) => Net::Insert(new),
+        (Net::Absent | Net::Insert(_) | Net::Update(_) | Net::Replace(_), Effect::Insert(new)) => {
+            Net::Insert(new)
+        }
         (Net::Delete | Net::Absent, Effect::Update(new)) => Net::Update(new),
     };
 }

@@ -127,9 +127,7 @@ fn change(relation: &Arc<Relation>, act: &Act) -> Change {
     let relation = relation.clone();
     match act {
         Act::Insert(key, values) => Change::Insert { relation, new: row(*key, values.map(Some)) },
-        Act::Update(key, values) => {
-            Change::Update { relation, old: OldRow::None, new: row(*key, *values) }
-        }
+        Act::Update(key, values) => Change::Update { relation, old: OldRow::None, new: row(*key, *values) },
         Act::Move(from, to, values) => {
             Change::Update { relation, old: OldRow::Key(key_row(*from)), new: row(*to, *values) }
         }
