@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::error::{Error, Result};
-use crate::pg::{Conninfo, Lsn, Raw, Session};
+use crate::pg::Lsn;
 use crate::state::progress;
 use adapter::Adapter;
 use assemble::{Assemble, Unit};
@@ -41,7 +41,7 @@ pub use conflict::Policy;
 use journal::Landed;
 use large::{Around, Large};
 use model::{CommitPoint, Transaction};
-pub use pipe::Pipe;
+pub use pipe::{Connect, Pipe};
 pub use queue::{Draining, Piece, queue};
 pub use receive::Receive;
 pub use shared::Shared;
@@ -66,7 +66,7 @@ pub struct Parts {
     /// Writes.
     pub writer: Writer,
     /// Another writer of the same task needs another session like it.
-    pub destination: (Conninfo, Session),
+    pub connect: Connect,
     /// What is done about conflicts, for large transactions.
     pub policies: Policies,
     /// What the receiver brings.
@@ -89,6 +89,7 @@ pub struct Applier<'a> {
     weight: usize,
     larges: HashMap<u64, Large>,
     spare: Option<Pipe>,
+    connections: usize,
     position: Lsn,
     waiting: Vec<Landed>,
     progressed: Instant,
@@ -118,6 +119,7 @@ impl<'a> Applier<'a> {
             weight: 0,
             larges: HashMap::new(),
             spare: None,
+            connections: 0,
             position: progress,
             waiting: Vec::new(),
             progressed: now,
@@ -239,8 +241,8 @@ impl<'a> Applier<'a> {
             let pipe = match self.spare.take() {
                 Some(pipe) => pipe,
                 None => {
-                    let (conninfo, session) = &self.parts.destination;
-                    Pipe::over(Raw::open(conninfo, session.clone()).await?)
+                    self.connections += 1;
+                    self.parts.connect.writer(self.connections).await?
                 }
             };
             place.insert(Large::begin(pipe, point).await?);

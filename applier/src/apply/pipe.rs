@@ -7,7 +7,39 @@ use tokio::task::JoinHandle;
 
 use super::group::{Group, Prepared};
 use crate::error::{Error, Result};
-use crate::pg::{Frame, Raw, RawReceiver, RawSender, ServerError};
+use crate::pg::{Conninfo, Frame, Raw, RawReceiver, RawSender, ServerError, Session, origin};
+
+/// How a writer of a task connects.
+#[derive(Debug, Clone)]
+pub struct Connect {
+    /// Where the destination is.
+    pub conninfo: Conninfo,
+    /// A writer's session.
+    pub session: Session,
+    /// The task's name.
+    pub task: String,
+}
+
+impl Connect {
+    /// Writer number `n` of the task, tagged with an origin of its own (rule 18). Without the right to use origins the
+    /// rows go untagged, and that is said.
+    pub async fn writer(&self, n: usize) -> Result<Pipe> {
+        let raw = Raw::open(&self.conninfo, self.session.clone()).await?;
+        self.tagged(raw, n).await
+    }
+
+    /// The same over a connection that is open already.
+    pub async fn tagged(&self, mut raw: Raw, n: usize) -> Result<Pipe> {
+        match origin::tag(&mut raw, &format!("walferry_{}_{n}", self.task)).await {
+            Err(error) if error.class().is_transient() => return Err(error),
+            Err(error) => tracing::warn!(
+                "what is written carries no replication origin, so a task in the other direction would send it back: {error}"
+            ),
+            Ok(()) => {}
+        }
+        Ok(Pipe::over(raw))
+    }
+}
 
 /// What the server made of one group.
 #[derive(Debug, Default)]
@@ -31,7 +63,7 @@ pub struct Pipe {
 
 impl Pipe {
     /// Takes over a connection that is ready for statements.
-    pub fn over(raw: Raw) -> Self {
+    fn over(raw: Raw) -> Self {
         let (sender, receiver) = raw.split();
         let (groups, to_send) = mpsc::channel(4);
         let (done, outcomes) = mpsc::channel(8);

@@ -10,6 +10,7 @@ mod connect;
 mod conninfo;
 mod frame;
 mod lsn;
+pub mod origin;
 pub mod quote;
 mod raw;
 mod replication;

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use super::Task;
 use super::source::{self, Source};
-use crate::apply::Pipe;
+use crate::apply::{Connect, Pipe};
 use crate::config::Scope;
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, Raw, Replication, Session, client, client_error};
@@ -32,6 +32,8 @@ pub struct Ready {
     pub replication: Replication,
     /// The writer's connection; its backend holds the task's lock.
     pub pipe: Pipe,
+    /// How further writers connect.
+    pub connect: Connect,
     /// Progress: where the stream goes on.
     pub progress: Lsn,
     /// What tables are called at the destination.
@@ -53,7 +55,7 @@ pub fn writer_name(task: &Task) -> String {
 }
 
 /// A session that writes rows. The planner is kept on the indexes of the keys (docs/benchmarks.md), and plans are kept.
-pub fn writer_session(task: &Task, name: &str, encoding: &str) -> Session {
+fn writer_session(task: &Task, name: &str, encoding: &str) -> Session {
     Session::writer(name, encoding)
         .set("synchronous_commit", task.config.apply.synchronous_commit.as_str())
         .set("enable_hashjoin", "off")
@@ -72,7 +74,12 @@ pub async fn prepare(task: &Task, again: bool) -> Result<Ready> {
     let source = source::look(&source_client).await?;
     source::slot(&source_client, &task.config.slot()).await?;
     state::install(&destination_client).await?;
-    let pipe = lock(task, &source.encoding, &destination_client).await?;
+    let connect = Connect {
+        conninfo: task.destination.clone(),
+        session: writer_session(task, &writer_name(task), &source.encoding),
+        task: task.config.task.name.to_string(),
+    };
+    let pipe = lock(task, &connect, &source.encoding, &destination_client).await?;
     let mut replication = Replication::open(&task.source, Session::replication(&name, &source.encoding))
         .await
         .map_err(at_source)?;
@@ -84,7 +91,18 @@ pub async fn prepare(task: &Task, again: bool) -> Result<Ready> {
     names.keep(chosen.iter().map(|table| (table.source_oid, table.destination.clone())));
     let skips = conflicts::skips(&destination_client, task.config.task.name.as_str()).await?;
     let skips = skips.into_iter().collect();
-    Ok(Ready { source_client, destination_client, source, replication, pipe, progress, names, chosen, skips })
+    Ok(Ready {
+        source_client,
+        destination_client,
+        source,
+        replication,
+        pipe,
+        connect,
+        progress,
+        names,
+        chosen,
+        skips,
+    })
 }
 
 fn at_source(error: Error) -> Error {
@@ -97,7 +115,7 @@ fn at_destination(error: Error) -> Error {
 
 /// Takes the task's advisory lock on the writer's own connection, so that it is held exactly as long as that backend can
 /// write; then waits until older backends of the task are gone (rule 2).
-async fn lock(task: &Task, encoding: &str, client: &Client) -> Result<Pipe> {
+async fn lock(task: &Task, connect: &Connect, encoding: &str, client: &Client) -> Result<Pipe> {
     let session = writer_session(task, &application_name(task), encoding);
     let mut raw = Raw::open(&task.destination, session).await.map_err(at_destination)?;
     let key = tasks::lock_name(task.config.task.name.as_str());
@@ -115,7 +133,7 @@ async fn lock(task: &Task, encoding: &str, client: &Client) -> Result<Pipe> {
     wait_for_older_writers(client, &writer_name(task)).await?;
     let name = crate::pg::quote::ascii_literal(&writer_name(task));
     raw.simple(&format!("SET application_name = {name}")).await?;
-    Ok(Pipe::over(raw))
+    connect.tagged(raw, 0).await
 }
 
 async fn wait_for_older_writers(client: &Client, name: &str) -> Result<()> {

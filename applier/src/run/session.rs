@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Task;
 use super::Until;
-use super::prepare::{Ready, application_name, prepare, writer_name, writer_session};
+use super::prepare::{Ready, application_name, prepare, writer_name};
 use super::source;
 use crate::apply::{Applier, Ended, Parts, Policies, Policy, Receive, Shared, Targets, Writer, queue};
 use crate::config::{Conflict, Scope};
@@ -57,10 +57,7 @@ pub async fn run(task: &Task, again: bool, streamed: &mut bool) -> Result<Ended>
     let parts = Parts {
         task: name.clone(),
         writer: Writer::new(ready.pipe, targets, name.clone(), policies.clone(), ready.skips, ready.progress),
-        destination: (
-            task.destination.clone(),
-            writer_session(task, &writer_name(task), &ready.source.encoding),
-        ),
+        connect: ready.connect,
         policies,
         queue: draining,
         durable,

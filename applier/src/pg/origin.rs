@@ -1,0 +1,32 @@
+//! Replication origins: the tag on what a session writes, so that a task in the other direction can leave it out
+//! (<https://www.postgresql.org/docs/current/replication-origins.html>). Only a tag: progress is the journal's business.
+
+use super::quote;
+use super::raw::Raw;
+use crate::error::{Error, Result};
+
+/// Tags what this session writes with the origin `name`, which is made if it is not there.
+///
+/// # Errors
+/// Refused when the role may not use origins, or the server has no room for another one that is in use.
+pub async fn tag(raw: &mut Raw, name: &str) -> Result<()> {
+    let name = quote::ascii_literal(name);
+    let known = raw.simple(&format!("SELECT pg_catalog.pg_replication_origin_oid({name})")).await;
+    if known.map_err(advise)?.concat() == [None] {
+        let create = format!("SELECT pg_catalog.pg_replication_origin_create({name})");
+        raw.simple(&create).await.map_err(advise)?;
+    }
+    let setup = format!("SELECT pg_catalog.pg_replication_origin_session_setup({name})");
+    raw.simple(&setup).await.map(|_| ()).map_err(advise)
+}
+
+fn advise(error: Error) -> Error {
+    match error.sqlstate() {
+        Some("42501") => error.and(
+            "; GRANT EXECUTE ON FUNCTION pg_replication_origin_oid(text), pg_replication_origin_create(text), \
+             pg_replication_origin_session_setup(text) TO the role of [destination]",
+        ),
+        Some(_) => error.and("; raise max_replication_slots at the destination (18: max_active_replication_origins)"),
+        None => error,
+    }
+}
