@@ -47,6 +47,9 @@ pub struct Prepared {
     next: u32,
 }
 
+/// More statements than this are not kept: each holds a plan in the destination's memory.
+const MOST_PREPARED: usize = 500;
+
 impl Prepared {
     /// Forgets all of them: after an error nobody knows which were reached. Names never return.
     pub fn forget(&mut self) {
@@ -70,8 +73,15 @@ const COPY_END: [u8; 2] = (-1_i16).to_be_bytes();
 
 impl<'a> Group<'a> {
     /// An empty group for the connection that has these statements.
-    pub fn new(prepared: &'a mut Prepared) -> Self {
-        Self { buffer: BytesMut::with_capacity(16 * 1024), prepared }
+    pub fn new(prepared: &'a mut Prepared) -> Result<Self> {
+        let is_full = prepared.names.len() > MOST_PREPARED;
+        let mut group = Self { buffer: BytesMut::with_capacity(16 * 1024), prepared };
+        if is_full {
+            group.prepared.forget();
+            let all = Statement { sql: "DEALLOCATE ALL".to_owned(), types: Vec::new() };
+            group.once(&all, std::iter::empty())?;
+        }
+        Ok(group)
     }
 
     /// A command of fixed text without parameters.

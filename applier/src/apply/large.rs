@@ -125,7 +125,7 @@ impl Large {
     async fn probe(&mut self, around: &Around<'_>) -> Result<()> {
         for target in self.unenforced.values() {
             for parts in &target.probes {
-                let mut group = self.pipe.group();
+                let mut group = self.pipe.group()?;
                 let zero = 0_i64.to_be_bytes();
                 group.once(&statement::probe_all(target, parts), [Some(&zero[..])].into_iter())?;
                 let bytes = group.finish();
@@ -207,7 +207,7 @@ impl Large {
                 self.unenforced.insert(target.id, target.clone());
             }
         }
-        let mut group = self.pipe.group();
+        let mut group = self.pipe.group()?;
         group.command("SAVEPOINT walferry_part")?;
         if steps.iter().try_for_each(|step| encode::step(&mut group, step)).is_err() {
             self.pipe.forget();
@@ -219,7 +219,7 @@ impl Large {
 
     async fn named(&mut self, command: &str, subxid: u64) -> Result<()> {
         let statement = Statement { sql: format!("{command} walferry_{subxid}"), types: Vec::new() };
-        let mut group = self.pipe.group();
+        let mut group = self.pipe.group()?;
         group.once(&statement, std::iter::empty())?;
         let bytes = group.finish();
         self.pipe.call(bytes).await?.error.map_or(Ok(()), |error| Err(error.into()))

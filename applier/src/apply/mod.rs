@@ -27,7 +27,7 @@ mod target;
 mod targets;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -92,6 +92,8 @@ pub struct Applier<'a> {
     connections: usize,
     position: Lsn,
     waiting: Vec<Landed>,
+    /// Transactions and changes on their way, by the progress that they bring.
+    uncounted: VecDeque<(Lsn, u64, u64)>,
     progressed: Instant,
     pruned: Instant,
 }
@@ -122,6 +124,7 @@ impl<'a> Applier<'a> {
             connections: 0,
             position: progress,
             waiting: Vec::new(),
+            uncounted: VecDeque::new(),
             progressed: now,
             pruned: now,
         }
@@ -176,10 +179,10 @@ impl<'a> Applier<'a> {
         let lsn = last.point.end_lsn;
         let changes: usize = transactions.iter().map(|one| one.changes.len()).sum();
         let count = transactions.len() as u64;
+        self.uncounted.push_back((lsn, count, changes as u64));
         if let Some(landed) = self.parts.writer.submit(Batch { transactions, lsn }).await? {
             self.landed(landed);
         }
-        self.shared.count(count, changes as u64);
         Ok(())
     }
 
@@ -268,7 +271,7 @@ impl<'a> Applier<'a> {
         let (landed, pipe) = large.commit(advance, &mut around).await?;
         self.spare = Some(pipe);
         self.parts.writer.follow(landed);
-        self.shared.count(1, changes);
+        self.uncounted.push_back((landed.lsn, 1, changes));
         self.landed(landed);
         Ok(())
     }
@@ -298,6 +301,9 @@ impl<'a> Applier<'a> {
     fn landed(&mut self, landed: Landed) {
         self.progressed = Instant::now();
         self.waiting.push(landed);
+        while let Some((_, transactions, changes)) = self.uncounted.pop_front_if(|(lsn, ..)| *lsn <= landed.lsn) {
+            self.shared.count(transactions, changes);
+        }
         self.note_durable(landed.flushed);
         self.note_applied();
     }

@@ -117,7 +117,7 @@ impl<'a> Ordered<'a> {
         let stopped = async {
             self.pipe.command("ROLLBACK").await?;
             if let Some(record) = &self.stopped_by {
-                let mut group = self.pipe.group();
+                let mut group = self.pipe.group()?;
                 group.once(&record.statement, record.values())?;
                 let bytes = group.finish();
                 if let Some(error) = self.pipe.call(bytes).await?.error {
@@ -326,7 +326,7 @@ impl<'a> Ordered<'a> {
     }
 
     async fn call(&mut self, statement: &Statement, values: &[Option<Vec<u8>>]) -> Result<Outcome> {
-        let mut group = self.pipe.group();
+        let mut group = self.pipe.group()?;
         group.once(statement, values.iter().map(Option::as_deref))?;
         let bytes = group.finish();
         self.pipe.call(bytes).await
@@ -335,7 +335,7 @@ impl<'a> Ordered<'a> {
 
 /// Ends the block that ordered mode wrote in: progress, then COMMIT.
 pub async fn finish(pipe: &mut Pipe, task: &str, advance: Advance) -> Result<Landed> {
-    let mut group = pipe.group();
+    let mut group = pipe.group()?;
     journal::advance(&mut group, task, advance)?;
     journal::commit(&mut group)?;
     let bytes = group.finish();

@@ -72,7 +72,7 @@ impl Pipe {
     }
 
     /// A new group for this connection.
-    pub fn group(&mut self) -> Group<'_> {
+    pub fn group(&mut self) -> Result<Group<'_>> {
         Group::new(&mut self.prepared)
     }
 
@@ -104,7 +104,7 @@ impl Pipe {
 
     /// One command by itself, for example ROLLBACK; its failure is an error.
     pub async fn command(&mut self, sql: &'static str) -> Result<()> {
-        let mut group = self.group();
+        let mut group = self.group()?;
         group.command(sql)?;
         let bytes = group.finish();
         match self.call(bytes).await?.error {

@@ -251,7 +251,9 @@ fn key(relation: &Relation, table: &Table, index: &UniqueIndex) -> Option<Vec<Ke
     let parts = parts(relation, index)?;
     let covered = parts.iter().all(|part| {
         let column = &relation.columns[part.column];
-        let never_null = table.column(&column.name).is_some_and(|found| found.not_null);
+        // A replica identity other than FULL is of columns that are never NULL at the source.
+        let never_null =
+            !relation.full_identity || table.column(&column.name).is_some_and(|found| found.not_null);
         column.identity && never_null
     });
     covered.then_some(parts)

@@ -131,7 +131,7 @@ impl Writer {
     /// Moves progress to `lsn` (or keeps it, if it is there) in a transaction that is durable when this returns (rule 4): with it, all before it.
     pub async fn seal(&mut self, lsn: Lsn) -> Result<Landed> {
         self.drain().await?;
-        let mut group = self.pipe.group();
+        let mut group = self.pipe.group()?;
         group.command("BEGIN")?;
         group.command("SET LOCAL synchronous_commit = 'on'")?;
         if lsn > self.committed {
@@ -173,7 +173,7 @@ impl Writer {
             Err(error) if error.class().is_transient() => return Err(error),
             Err(_) => return Ok(None),
         };
-        let mut group = self.pipe.group();
+        let mut group = self.pipe.group()?;
         group.command("BEGIN")?;
         journal::advance(&mut group, &self.task, advance)?;
         if encode::steps(&mut group, &steps).is_err() {

@@ -181,11 +181,16 @@ async fn agree(
 
 /// Our own old walsender may not have noticed yet that its client is gone.
 async fn wait_for_slot(task: &Task, client: &Client, again: bool) -> Result<source::Slot> {
+    let mut told = false;
     loop {
         let slot = source::slot(client, &task.config.slot()).await?;
         match &slot.active {
             None => return Ok(slot),
-            Some((_, who)) if *who == application_name(task) || again => {}
+            Some((pid, who)) if *who == application_name(task) || again => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::info!("waiting for process {pid} of the source to leave the slot");
+                }
+            }
             Some((pid, who)) => {
                 return Err(Error::refused(format!(
                     "the slot {} is in use by process {pid} of the source ({}); stop that client, \

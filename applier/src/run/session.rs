@@ -20,6 +20,8 @@ use crate::watch::{Positions, Reporter};
 
 /// Status goes out unasked at least so often (rule 4); the source answers with how far it has decoded.
 const STATUS: Duration = Duration::from_secs(2);
+/// After a signal, what is on its way gets so long to be finished.
+const GRACE: Duration = Duration::from_secs(15);
 /// The report is written so often.
 const REPORT: Duration = Duration::from_secs(1);
 
@@ -70,6 +72,7 @@ pub async fn run(task: &Task, again: bool, streamed: &mut bool) -> Result<Ended>
     let ended = tokio::select! {
         broken = &mut receive => return Err(broken.err().unwrap_or_else(early)),
         broken = report(task, &mut reporter) => return Err(broken),
+        overdue = overdue(task) => return Err(overdue),
         ended = Applier::new(parts, &task.shared).run() => ended?,
     };
     finish.send_replace(true);
@@ -77,6 +80,14 @@ pub async fn run(task: &Task, again: bool, streamed: &mut bool) -> Result<Ended>
     receive.await.unwrap_or_else(|error| tracing::warn!("the source did not take the last status: {error}"));
     reporter.report(positions(&task.shared)).await?;
     Ok(ended)
+}
+
+/// A destination that hangs must not keep us from stopping: what is on its way is then given up, and read again.
+async fn overdue(task: &Task) -> Error {
+    let stopped = task.stop.requested().await;
+    tokio::time::sleep(GRACE).await;
+    tracing::warn!("what was on its way could not be finished in time; the next run reads it again");
+    stopped
 }
 
 fn early() -> Error {
