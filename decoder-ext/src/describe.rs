@@ -51,7 +51,7 @@ pub struct Description {
     pub described: Option<Described>,
 }
 
-/// Describes a relation.
+/// Describes a relation; what its encoders need is allocated in a context of its own under `parent`.
 ///
 /// # Safety
 /// `relation` must be open.
@@ -59,7 +59,7 @@ pub unsafe fn describe(
     relation: pg_sys::Relation,
     selection: &Selection,
     text_only: bool,
-    memory: pg_sys::MemoryContext,
+    parent: pg_sys::MemoryContext,
 ) -> Description {
     // SAFETY: open, the caller's promise; `rd_rel` is always there.
     let class = unsafe { &*(*relation).rd_rel };
@@ -71,7 +71,7 @@ pub unsafe fn describe(
     Description {
         ancestors: lineage.iter().skip(1).map(|of| of.oid).collect(),
         // SAFETY: the caller's promise.
-        described: wanted.then(|| unsafe { describe_wanted(relation, &lineage, text_only, memory) }),
+        described: wanted.then(|| unsafe { describe_wanted(relation, &lineage, text_only, parent) }),
     }
 }
 
@@ -79,8 +79,9 @@ unsafe fn describe_wanted(
     relation: pg_sys::Relation,
     lineage: &[Name],
     text_only: bool,
-    memory: pg_sys::MemoryContext,
+    parent: pg_sys::MemoryContext,
 ) -> Described {
+    let memory = memory(parent);
     // SAFETY: open, the caller's promise: its class, and its descriptor's attributes.
     let (class, attributes) = unsafe { (&*(*relation).rd_rel, attributes((*relation).rd_att)) };
     // SAFETY: open, the caller's promise.
@@ -92,7 +93,7 @@ unsafe fn describe_wanted(
         .filter(|attribute| !attribute.attisdropped)
         .map(|attribute| made_column(attribute, &identity, &primary_key, text_only, memory))
         .collect();
-    described(class, attributes.len(), lineage, &identity, made)
+    described(class, attributes.len(), lineage, &identity, made, memory)
 }
 
 /// Ordinary tables and partitioned ones (a TRUNCATE names these too). Rows of materialized views and TOAST tables are
@@ -275,6 +276,7 @@ fn described(
     lineage: &[Name],
     identity: &Identity,
     made: Vec<Made>,
+    memory: pg_sys::MemoryContext,
 ) -> Described {
     let mut bytes = Vec::new();
     encode::relation(&mut bytes, &relation_record(class, lineage, &made));
@@ -290,6 +292,7 @@ fn described(
         },
         columns,
         record: bytes,
+        memory,
     }
 }
 

@@ -2,12 +2,11 @@
 //! present description. What changed in the catalog is described anew when it is used next, and sent again only if
 //! its record reads otherwise; vacuum and analyze invalidate too.
 
-use crate::describe;
+use crate::describe::{self, Description};
 use crate::encoders::Encoder;
 use crate::invalidation::Changed;
 use pgrx::pg_sys;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ffi::c_int;
 use walferry_wire::encode::OldKind;
 use walferry_wire::pattern::Selection;
@@ -43,10 +42,12 @@ pub struct Described {
     pub columns: Vec<Column>,
     /// The relation record.
     pub record: Vec<u8>,
+    /// Holds what the encoders need.
+    pub memory: pg_sys::MemoryContext,
 }
 
 /// What is known of one relation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Known {
     /// `None`: not wanted.
     pub described: Option<Described>,
@@ -58,8 +59,6 @@ pub struct Known {
     ancestors: Vec<u32>,
     /// Described since the catalog changed last.
     valid: bool,
-    /// Holds what the encoders need.
-    memory: pg_sys::MemoryContext,
 }
 
 /// The relations of this stream.
@@ -69,6 +68,8 @@ pub struct Relations {
     /// JSON shows every value as text.
     text_only: bool,
     memory: pg_sys::MemoryContext,
+    /// What looking at the catalog leaves behind.
+    scratch: pg_sys::MemoryContext,
     /// The version that was given last.
     version: u64,
     known: HashMap<u32, Known>,
@@ -77,7 +78,8 @@ pub struct Relations {
 impl Relations {
     /// None yet. Descriptions are kept in `memory`.
     pub fn new(selection: Selection, text_only: bool, memory: pg_sys::MemoryContext) -> Self {
-        Self { selection, text_only, memory, version: 0, known: HashMap::new() }
+        let scratch = describe::memory(memory);
+        Self { selection, text_only, memory, scratch, version: 0, known: HashMap::new() }
     }
 
     /// Notes what changed in the catalog.
@@ -87,19 +89,18 @@ impl Relations {
         for (oid, known) in &mut self.known {
             known.valid &= !is_changed(oid) && !known.ancestors.iter().any(is_changed);
         }
-        if !changed.all && self.known.values().filter(|entry| !entry.valid).count() > STALE {
+        if !changed.all && self.known.values().filter(|known| !known.valid).count() > STALE {
             self.drop_stale();
         }
     }
 
     /// Relations that were dropped would stay here for ever. One that is still there is described and sent again.
     fn drop_stale(&mut self) {
-        self.known.retain(|_, entry| {
-            if !entry.valid {
-                // SAFETY: guarded; the entry that used the context goes with it.
-                unsafe { pg_sys::MemoryContextDelete(entry.memory) };
+        self.known.retain(|_, known| {
+            if !known.valid {
+                known.forget();
             }
-            entry.valid
+            known.valid
         });
     }
 
@@ -111,14 +112,15 @@ impl Relations {
     pub unsafe fn know(&mut self, relation: pg_sys::Relation) -> &mut Known {
         // SAFETY: open, the caller's promise.
         let (oid, attributes) = unsafe { ((*relation).rd_id.to_u32(), (*(*relation).rd_att).natts) };
-        let known = match self.known.entry(oid) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Known::nothing(self.memory)),
-        };
+        let known = self.known.entry(oid).or_default();
         if !known.fits(attributes) {
+            let before = known.forget();
             self.version += 1;
             // SAFETY: the caller's promise.
-            unsafe { known.renew(relation, &self.selection, self.text_only, self.version) };
+            let describe =
+                |scratch| unsafe { describe::describe(relation, &self.selection, self.text_only, scratch) };
+            let now = describe_in(self.scratch, self.memory, describe);
+            known.renew(before, now, self.version);
         }
         known
     }
@@ -132,12 +134,6 @@ impl Relations {
 }
 
 impl Known {
-    /// Not described yet. Its memory is part of `parent`.
-    fn nothing(parent: pg_sys::MemoryContext) -> Self {
-        let memory = describe::memory(parent);
-        Self { described: None, version: 0, sent: 0, ancestors: Vec::new(), valid: false, memory }
-    }
-
     /// Whether the description is that of the rows that come now. The number of attributes is looked at for safety:
     /// a row must never be read by another description than its own.
     #[inline]
@@ -145,26 +141,43 @@ impl Known {
         self.valid && self.described.as_ref().is_none_or(|known| known.attributes == attributes)
     }
 
-    /// Describes the relation. If the record is other than before it gets `version`.
-    ///
-    /// # Safety
-    /// `relation` must be open.
+    /// Drops the description, with what its encoders needed. Gives its record.
     #[cold]
-    unsafe fn renew(
-        &mut self,
-        relation: pg_sys::Relation,
-        selection: &Selection,
-        text_only: bool,
-        version: u64,
-    ) {
-        let before = self.described.take().map(|described| described.record);
-        // SAFETY: guarded; the encoders that lay there are gone.
-        unsafe { pg_sys::MemoryContextReset(self.memory) };
-        // SAFETY: the caller's promise.
-        let now = unsafe { describe::describe(relation, selection, text_only, self.memory) };
+    fn forget(&mut self) -> Option<Vec<u8>> {
+        let described = self.described.take()?;
+        // SAFETY: guarded; the encoders that point there go with the description.
+        unsafe { pg_sys::MemoryContextDelete(described.memory) };
+        Some(described.record)
+    }
+
+    /// Takes the new description. If the record is other than `before` it gets `version`.
+    fn renew(&mut self, before: Option<Vec<u8>>, now: Description, version: u64) {
         if before.as_ref() != now.described.as_ref().map(|described| &described.record) {
             self.version = version;
         }
         (self.described, self.ancestors, self.valid) = (now.described, now.ancestors, true);
+    }
+}
+
+/// Runs `describe` with what PostgreSQL allocates on the way in `scratch`, and keeps of that what the encoders need. An
+/// ERROR leaves all of it there, until the next time.
+#[cold]
+fn describe_in(
+    scratch: pg_sys::MemoryContext,
+    kept: pg_sys::MemoryContext,
+    describe: impl FnOnce(pg_sys::MemoryContext) -> Description,
+) -> Description {
+    // SAFETY: guarded calls on live contexts. After an ERROR PostgreSQL chooses another current context itself.
+    unsafe {
+        pg_sys::MemoryContextReset(scratch);
+        let before = pg_sys::CurrentMemoryContext;
+        pg_sys::CurrentMemoryContext = scratch;
+        let description = describe(scratch);
+        pg_sys::CurrentMemoryContext = before;
+        if let Some(described) = &description.described {
+            pg_sys::MemoryContextSetParent(described.memory, kept);
+        }
+        pg_sys::MemoryContextReset(scratch);
+        description
     }
 }
