@@ -42,15 +42,16 @@ build-applier:
 build-extension:
 	$(EXT_CARGO) build --release $(EXT_ARGS)
 
-# Removed before it is written: a server that has the old library mapped would crash if it changed in place.
+# Renamed into place, never written over: a server that has the old library mapped would crash if it changed, and
+# one that starts a session meanwhile finds the old one or the new one.
 install-extension: build-extension ## the extension into the server of PG_CONFIG
 	@set -eu; lib="$$($(PG_CONFIG) --pkglibdir)"; share="$$($(PG_CONFIG) --sharedir)/extension"; \
 	mkdir -p "$$lib" "$$share"; \
-	rm -f "$$lib/walferry.so" "$$share"/walferry--*.sql "$$share/walferry.control"; \
-	install -m 755 $(LIBRARY) "$$lib/walferry.so"; \
-	install -m 644 decoder-ext/walferry.control "$$share/walferry.control"; \
-	cat $(SQL_FILES) > "$$share/walferry--$(VERSION).sql"; \
-	chmod 644 "$$share/walferry--$(VERSION).sql"; \
+	cat $(SQL_FILES) > $(EXT_TARGET)/walferry.sql; \
+	place() { install -m "$$1" "$$2" "$$3.new"; mv -f "$$3.new" "$$3"; }; \
+	place 755 $(LIBRARY) "$$lib/walferry.so"; \
+	place 644 $(EXT_TARGET)/walferry.sql "$$share/walferry--$(VERSION).sql"; \
+	place 644 decoder-ext/walferry.control "$$share/walferry.control"; \
 	echo "installed walferry $(VERSION) into PostgreSQL $(PG_MAJOR): $$lib"
 
 install: build-applier ## the binary and the systemd unit
@@ -65,7 +66,7 @@ demo: prepare ## two throwaway clusters, a shop and pgbench, kept level before y
 test: prepare build-applier install-extension lint unit majors scenarios ## everything that CI runs
 
 unit: ## tests that need no server
-	cargo test --lib --bins --test arrows
+	cargo test --lib --bins --test arrows --test round_trips
 
 scenarios: ## the built binary between two real clusters; SCENARIO=word runs those whose name has it
 	cargo build --bin lab

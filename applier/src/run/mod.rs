@@ -46,6 +46,7 @@ pub struct Task {
 /// Runs the task; the exit status of the command.
 pub async fn run(config: Config, until: Option<Until>) -> Result<u8> {
     refuse_other_modes(&config)?;
+    warn_of_what_is_not_there(&config);
     let task = Task {
         source: Conninfo::source(&config.source)?,
         destination: Conninfo::destination(&config.destination)?,
@@ -72,6 +73,22 @@ fn refuse_other_modes(config: &Config) -> Result<()> {
             "this release follows changes only; copy the rows first (for example pg_dump with the slot's snapshot) \
              and set [task] mode = \"incremental\"",
         )),
+    }
+}
+
+/// The configuration is the whole contract; what of it this release does not do yet is not passed over in silence.
+fn warn_of_what_is_not_there(config: &Config) {
+    if config.objects.ddl {
+        tracing::warn!(
+            "changes of definitions are not carried over by this release ([objects] ddl): make them on both sides, \
+             new tables and columns at the destination first"
+        );
+    }
+    if config.source.set_identity_full {
+        tracing::warn!("[source] set_identity_full has no effect in this release");
+    }
+    if config.metrics.listen.is_some() {
+        tracing::warn!("[metrics] listen has no effect in this release; use walferry status");
     }
 }
 
