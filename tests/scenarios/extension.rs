@@ -119,3 +119,22 @@ fn rule_20_relations_that_change_and_go() {
     daemon.terminate().expect_status(0);
     task.assert_equal();
 }
+
+#[test]
+fn rule_08_definitions_that_change_within_a_backlog() {
+    let task = Task::new(
+        "ext-backlog",
+        "CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE t (id integer PRIMARY KEY, v text, m mood)",
+    );
+    // The destination has what is to come; the source changes while nobody follows.
+    task.destination.execute("ALTER TYPE mood ADD VALUE 'happy'");
+    task.destination.execute("ALTER TABLE t ADD COLUMN n integer DEFAULT 5, ADD COLUMN w text");
+    task.source.execute("INSERT INTO t VALUES (1, 'old', 'sad')");
+    task.source.execute("ALTER TABLE t ADD COLUMN n integer DEFAULT 5");
+    task.source.execute("INSERT INTO t VALUES (2, 'with n', 'sad', 6); UPDATE t SET n = 7 WHERE id = 1");
+    task.source.execute("ALTER TYPE mood ADD VALUE 'happy'");
+    task.source.execute("INSERT INTO t VALUES (3, 'new label', 'happy', 8)");
+    task.source.execute("BEGIN; ALTER TABLE t ADD COLUMN w text; UPDATE t SET w = 'x' WHERE id = 3; INSERT INTO t VALUES (4, 'v', NULL, 1, 'w'); COMMIT");
+    task.source.execute("BEGIN; ALTER TABLE t DROP COLUMN v; UPDATE t SET n = 0 WHERE id = 2; ROLLBACK");
+    task.sync();
+}

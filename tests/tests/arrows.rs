@@ -129,6 +129,18 @@ fn imports_of_the_applier_point_one_way() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Rows keep the layout that they come in; what a record is, only the adapter knows.
+#[test]
+fn rule_22_only_the_adapter_reads_records() {
+    let apply = root().join("applier/src/apply");
+    for file in rust_files(&apply).iter().filter(|file| !file.ends_with("adapter.rs")) {
+        let code = code(file);
+        for part in ["record", "decode", "frame", "version", "{"] {
+            assert!(!code.contains(&format!("walferry_wire::{part}")), "{} reads {part}", file.display());
+        }
+    }
+}
+
 #[test]
 fn the_record_format_depends_on_nothing() {
     let manifest: toml::Table =
