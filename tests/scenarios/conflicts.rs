@@ -49,10 +49,10 @@ fn rule_06_after_the_cause_is_removed_the_run_goes_on() {
     let task = spoiled("conflict-resumed", "error");
     task.source.execute(CHANGES[0].1);
     task.source.execute("INSERT INTO t VALUES (1001, 'c1001', 'after')");
-    let before = task.slot_lsn();
+    let before = task.source_lsn();
     task.run_fails(&["insert_exists"]);
     task.run_fails(&["insert_exists"]);
-    assert_eq!(task.slot_lsn(), before, "the slot stays where it was");
+    task.assert_slot_at_most(before);
     task.destination
         .execute("DELETE FROM t WHERE id > 100; INSERT INTO t VALUES (2, 'c2', 'v'), (3, 'c3', 'v')");
     task.sync();

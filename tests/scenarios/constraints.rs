@@ -112,12 +112,12 @@ fn rule_01_a_commit_that_is_rolled_back_counts_for_nothing() {
          CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse();
          ALTER TABLE t ENABLE ALWAYS TRIGGER refuse",
     );
-    let before = task.slot_lsn();
+    let before = task.source_lsn();
     task.source.execute("INSERT INTO t VALUES (2, 'bad')");
     task.source.execute("INSERT INTO t VALUES (3, 'fine')");
     task.run_fails(&["refused at commit"]);
     assert_eq!(task.destination.list("SELECT id FROM t"), "1");
-    assert_eq!(task.slot_lsn(), before);
+    task.assert_slot_at_most(before);
     task.destination.execute("DROP TRIGGER refuse ON t");
     task.sync();
 }

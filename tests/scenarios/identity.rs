@@ -113,7 +113,7 @@ fn rule_16_an_update_without_identity_stops_the_task() {
     );
     task.source.execute("INSERT INTO hits VALUES (1), (2); INSERT INTO other VALUES (1)");
     task.sync();
-    let before = task.slot_lsn();
+    let before = task.source_lsn();
     task.source.execute("UPDATE hits SET a = 3 WHERE a = 1");
     task.source.execute("INSERT INTO other VALUES (2)");
     let ended = task.run_fails(&["unidentifiable", "hits", "REPLICA IDENTITY FULL"]);
@@ -129,7 +129,7 @@ fn rule_16_an_update_without_identity_stops_the_task() {
     assert!(has_lsn, "no LSN in: {}", ended.stderr);
     assert_eq!(task.destination.list("SELECT a FROM hits ORDER BY 1"), "1,2");
     assert_eq!(task.destination.list("SELECT id FROM other"), "1", "nothing behind the failed transaction");
-    assert_eq!(task.slot_lsn(), before, "the slot stays where it was");
+    task.assert_slot_at_most(before);
 }
 
 #[test]

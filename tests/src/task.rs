@@ -265,6 +265,18 @@ impl Task {
             .value(&format!("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = {slot}")))
     }
 
+    /// Where the source's write-ahead log ends.
+    #[track_caller]
+    pub fn source_lsn(&self) -> u64 {
+        lsn(&self.source.value("SELECT pg_current_wal_insert_lsn()"))
+    }
+
+    /// Panics if the slot has passed `end`, which lies before a change that could not be applied.
+    #[track_caller]
+    pub fn assert_slot_at_most(&self, end: u64) {
+        assert!(self.slot_lsn() <= end, "the slot was moved past what was not applied");
+    }
+
     /// What was recorded at the destination, as `kind,kind,...` in order.
     #[track_caller]
     pub fn conflicts(&self) -> Vec<Value> {

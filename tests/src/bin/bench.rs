@@ -64,7 +64,7 @@ fn round(workload: &Workload, round: usize) -> (f64, f64) {
     (workload.make)(&task.source);
     task.source.execute("INSERT INTO marker VALUES (1); CHECKPOINT");
     task.destination.execute("CHECKPOINT");
-    let (ours, theirs) = if round % 2 == 0 {
+    let (ours, theirs) = if round.is_multiple_of(2) {
         let ours = drain(&task);
         (ours, native.drain())
     } else {
