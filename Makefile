@@ -1,8 +1,9 @@
 # The targets of walferry. `make help` lists them.
 
-# The server to build against and to install into.
-PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) $(shell command -v pg_config))
-# Looked up when a rule needs it: `make prepare` may only just have installed it.
+# The server to build against and to install into. Looked up when a rule needs it, since `make prepare` may only
+# just have installed it; given by hand, nothing is installed.
+PG_CONFIG_GIVEN := $(if $(filter command environment,$(origin PG_CONFIG)),$(PG_CONFIG))
+PG_CONFIG ?= $(shell ls /usr/lib/postgresql/15/bin/pg_config 2>/dev/null || command -v pg_config)
 PG_MAJOR = $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 # A folder per major, so that builds of several majors do not undo each other.
@@ -31,7 +32,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 28
 
 prepare: ## install what is missing on Debian 12 (needs root only then)
-	@tests/tools/prepare.sh
+	@PG_CONFIG="$(PG_CONFIG_GIVEN)" tests/tools/prepare.sh
 
 build: prepare build-applier build-extension ## the applier and the extension, optimised
 
