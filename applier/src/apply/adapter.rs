@@ -229,6 +229,10 @@ fn relation(id: usize, from: &record::Relation<'_>) -> Relation {
         name: from.name.to_owned(),
         ancestors: from.ancestors.iter().map(ancestor).collect(),
         full_identity: from.replica_identity == b'f',
+        not_sent: (from.columns.iter())
+            .filter(|column| column.encoding == Encoding::NotSent)
+            .map(|column| column.name.to_owned())
+            .collect(),
         columns: from.columns.iter().filter_map(column).collect(),
     }
 }

@@ -7,7 +7,7 @@ use walferry_wire::tuple::Cell;
 
 use super::fold::{Run, Step};
 use super::group::{Group, Kind, Purpose};
-use super::model::{Change, OldRow, Row};
+use super::model::{Change, Row};
 use super::params;
 use super::statement;
 use super::target::{Access, Key, Target, pick};
@@ -22,22 +22,35 @@ const COPY_BYTES: usize = 1 << 20;
 pub type Columns = SmallVec<[u16; 16]>;
 
 /// Adds the statements of a batch: its steps, then a look after what the server does not enforce (rule 12).
-pub fn steps(group: &mut Group<'_>, steps: &[Step]) -> Result<()> {
+pub fn batch(group: &mut Group<'_>, steps: &[Step]) -> Result<()> {
+    part(group, steps)?;
+    targets(steps).into_iter().try_for_each(|target| probe(group, target, steps))
+}
+
+/// Adds the statements of a part of a transaction: its steps, then a look at the definitions of their tables.
+pub fn part(group: &mut Group<'_>, steps: &[Step]) -> Result<()> {
     steps.iter().try_for_each(|step| self::step(group, step))?;
-    let mut probed = Vec::new();
+    targets(steps).into_iter().try_for_each(|target| definition(group, target))
+}
+
+/// The targets that steps write to, each once.
+pub fn targets(steps: &[Step]) -> Vec<&Arc<Target>> {
+    let mut found: Vec<&Arc<Target>> = Vec::new();
     for step in steps {
-        if let Step::Run(Run { target, .. }) | Step::Image { target, .. } = step
-            && !probed.contains(&target.id)
-        {
-            probed.push(target.id);
-            probe(group, target, steps)?;
+        match step {
+            Step::Run(Run { target, .. }) | Step::Image { target, .. } => {
+                if !found.iter().any(|known| known.id == target.id) {
+                    found.push(target);
+                }
+            }
+            Step::Truncate { .. } => {}
         }
     }
-    Ok(())
+    found
 }
 
 /// Adds the statements of a step.
-pub fn step(group: &mut Group<'_>, step: &Step) -> Result<()> {
+fn step(group: &mut Group<'_>, step: &Step) -> Result<()> {
     match step {
         Step::Run(run) => self::run(group, run),
         Step::Image { target, change } => image(group, target, change),
@@ -124,6 +137,15 @@ fn insert(group: &mut Group<'_>, run: &Run) -> Result<()> {
     )
 }
 
+/// Asserts that the table still is what the target was made for.
+fn definition(group: &mut Group<'_>, target: &Target) -> Result<()> {
+    if target.columns.is_empty() {
+        return Ok(());
+    }
+    let purpose = Purpose::Target(target.id, Kind::Definition);
+    counted(group, purpose, || statement::definition(target), &[], target.columns.len())
+}
+
 /// Looks after the deferrable constraints that nobody enforces for us.
 fn probe(group: &mut Group<'_>, target: &Arc<Target>, steps: &[Step]) -> Result<()> {
     for (number, parts) in target.probes.iter().enumerate() {
@@ -174,7 +196,7 @@ fn image(group: &mut Group<'_>, target: &Arc<Target>, change: &Change) -> Result
             if set.iter().any(|at| target.columns[*at as usize].always_identity) {
                 return Err(needs_order());
             }
-            let old = before(target, old, Some(new))?;
+            let old = target.before(old, Some(new))?;
             let values = image_values(&old, columns);
             let values = values.chain(image_values(new, &widen(&set)).collect::<Vec<_>>());
             let purpose = Purpose::Target(target.id, Kind::UpdateImage(set.clone()));
@@ -182,7 +204,7 @@ fn image(group: &mut Group<'_>, target: &Arc<Target>, change: &Change) -> Result
             group.run(purpose, statement, values.chain([Some(&one[..])]))
         }
         Change::Delete { old, .. } => {
-            let old = before(target, old, None)?;
+            let old = target.before(old, None)?;
             let values = image_values(&old, columns).chain([Some(&one[..])]);
             let purpose = Purpose::Target(target.id, Kind::DeleteImage);
             group.run(purpose, || statement::delete_image(target, columns), values)
@@ -193,16 +215,6 @@ fn image(group: &mut Group<'_>, target: &Arc<Target>, change: &Change) -> Result
 
 fn widen(set: &[u16]) -> Vec<usize> {
     set.iter().map(|at| *at as usize).collect()
-}
-
-/// The row as it was, in the layout of the relation's columns.
-pub fn before(target: &Target, old: &OldRow, new: Option<&Row>) -> Result<Row> {
-    match (old, new) {
-        (OldRow::Full(row), _) => Ok(row.clone()),
-        (OldRow::Key(row), _) => Ok(target.widen(row)),
-        (OldRow::None, Some(new)) => Ok(new.clone()),
-        (OldRow::None, None) | (OldRow::Unidentifiable, _) => Err(target.unidentifiable()),
-    }
 }
 
 /// The given cells of a row as parameters.

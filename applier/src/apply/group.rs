@@ -36,6 +36,8 @@ pub enum Kind {
     DeleteImage,
     /// Update of these columns of one row that equals.
     UpdateImage(SmallVec<[u16; 16]>),
+    /// The look whether the table still is what it was when the target was made.
+    Definition,
     /// The look after the deferrable constraint of this number.
     Probe(usize),
 }
@@ -45,6 +47,8 @@ pub enum Kind {
 pub struct Prepared {
     names: FxHashMap<Purpose, u32>,
     next: u32,
+    /// The connection has statements that no name here leads to.
+    stale: bool,
 }
 
 /// More statements than this are not kept: each holds a plan in the destination's memory.
@@ -54,6 +58,7 @@ impl Prepared {
     /// Forgets all of them: after an error nobody knows which were reached. Names never return.
     pub fn forget(&mut self) {
         self.names.clear();
+        self.stale = true;
     }
 }
 
@@ -72,12 +77,17 @@ const COPY_HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const COPY_END: [u8; 2] = (-1_i16).to_be_bytes();
 
 impl<'a> Group<'a> {
-    /// An empty group for the connection that has these statements.
+    /// An empty group for the connection that has these statements, as it is: also inside a failed transaction.
+    pub fn plain(prepared: &'a mut Prepared) -> Self {
+        Self { buffer: BytesMut::with_capacity(16 * 1024), prepared }
+    }
+
+    /// An empty group; statements that are not needed any more go first.
     pub fn new(prepared: &'a mut Prepared) -> Result<Self> {
-        let is_full = prepared.names.len() > MOST_PREPARED;
-        let mut group = Self { buffer: BytesMut::with_capacity(16 * 1024), prepared };
-        if is_full {
-            group.prepared.forget();
+        let mut group = Self::plain(prepared);
+        if group.prepared.stale || group.prepared.names.len() > MOST_PREPARED {
+            group.prepared.names.clear();
+            group.prepared.stale = false;
             let all = Statement { sql: "DEALLOCATE ALL".to_owned(), types: Vec::new() };
             group.once(&all, std::iter::empty())?;
         }
@@ -124,11 +134,14 @@ impl<'a> Group<'a> {
         let mut start = self.open_copy_data();
         self.buffer.put_slice(COPY_HEAD);
         for row in rows {
-            if self.buffer.len() - start > COPY_CHUNK {
-                self.close_copy_data(start);
-                start = self.open_copy_data();
+            // A message holds less than a row may: cut wherever it is full.
+            for piece in row.bytes().chunks(COPY_CHUNK) {
+                if self.buffer.len() - start > COPY_CHUNK {
+                    self.close_copy_data(start);
+                    start = self.open_copy_data();
+                }
+                self.buffer.put_slice(piece);
             }
-            self.buffer.put_slice(row.bytes());
         }
         self.buffer.put_slice(&COPY_END);
         self.close_copy_data(start);

@@ -5,7 +5,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::encode;
-use super::fold::{Run, Step};
 use super::journal::{Advance, Landed};
 use super::model::{Change, CommitPoint};
 use super::ordered::{self, Ordered};
@@ -20,6 +19,9 @@ use crate::pg::Lsn;
 
 /// How many parts may be on their way.
 const IN_FLIGHT: usize = 2;
+
+/// A transaction in progress with more subtransactions is cheaper to write once it is known which of them stay.
+const MOST_SAVEPOINTS: usize = 64;
 
 /// The open transaction.
 pub struct Large {
@@ -91,6 +93,12 @@ impl Large {
     pub async fn savepoint(&mut self, subxid: u64, around: &mut Around<'_>) -> Result<()> {
         if self.savepoints.contains(&subxid) {
             return Ok(());
+        }
+        if self.savepoints.len() >= MOST_SAVEPOINTS {
+            around.shared.forbid_streaming();
+            return Err(Error::unreachable(
+                "a transaction in progress has very many subtransactions; asking for it again once it has committed",
+            ));
         }
         self.drain(around).await?;
         self.savepoints.push(subxid);
@@ -200,16 +208,14 @@ impl Large {
             Err(error) if error.class().is_transient() => return Err(error),
             Err(_) => return Ok(None),
         };
-        for step in &steps {
-            if let Step::Run(Run { target, .. }) | Step::Image { target, .. } = step
-                && !target.probes.is_empty()
-            {
+        for target in encode::targets(&steps) {
+            if !target.probes.is_empty() {
                 self.unenforced.insert(target.id, target.clone());
             }
         }
         let mut group = self.pipe.group()?;
         group.command("SAVEPOINT walferry_part")?;
-        if steps.iter().try_for_each(|step| encode::step(&mut group, step)).is_err() {
+        if encode::part(&mut group, &steps).is_err() {
             self.pipe.forget();
             return Ok(None);
         }

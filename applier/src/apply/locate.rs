@@ -21,15 +21,13 @@ pub type Values = Vec<Option<Vec<u8>>>;
 pub struct Found {
     /// Its table and its place: `tableoid` and `ctid`, as text.
     pub address: (Bytes, Bytes),
-    /// The row as JSON, for the record.
-    pub row: Bytes,
     /// Written by the transaction that found it.
     pub ours: bool,
 }
 
 const TEXT_OID: u32 = 25;
 /// What every lookup returns.
-const ADDRESS: &str = "t.tableoid::text, t.ctid::text, pg_catalog.to_jsonb(t)::text, \
+const ADDRESS: &str = "t.tableoid::text, t.ctid::text, \
     t.xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()::xid";
 const AT_ADDRESS: &str = "t.tableoid OPERATOR(pg_catalog.=) CAST(CAST({table} AS pg_catalog.text) AS pg_catalog.oid) \
     AND t.ctid OPERATOR(pg_catalog.=) CAST(CAST({place} AS pg_catalog.text) AS pg_catalog.tid)";
@@ -140,6 +138,23 @@ fn come_again(target: &Target, columns: &[usize]) -> String {
     )
 }
 
+/// The row at an address as JSON, for the record: its values as text, which any value has.
+pub fn shown(target: &Target, at: &Found) -> (Statement, Values) {
+    let columns = &target.table.columns;
+    let names = columns.iter().map(|column| quote::ascii_literal(&column.name)).collect::<Vec<_>>();
+    let values = columns.iter().map(|column| format!("t.{}::text", quote::ascii_ident(&column.name)));
+    let sql = format!(
+        "SELECT pg_catalog.jsonb_object(ARRAY[{}]::text[], ARRAY[{}]::text[]) FROM {} AS t WHERE {}",
+        names.join(", "),
+        values.collect::<Vec<_>>().join(", "),
+        target.only(),
+        at_address(0)
+    );
+    let mut values: Values = address(at).collect();
+    values.pop();
+    (Statement { sql, types: vec![TEXT_OID, TEXT_OID] }, values)
+}
+
 /// Deletes the row at an address.
 pub fn delete(target: &Target, at: &Found) -> (Statement, Values) {
     let sql = format!(
@@ -163,8 +178,8 @@ fn address(at: &Found) -> impl Iterator<Item = Option<Vec<u8>>> + use<> {
 pub fn found(outcome: Outcome) -> Result<Vec<Found>> {
     let read = |row: Vec<Option<Bytes>>| {
         let mut values = row.into_iter().flatten();
-        let (table, place, row) = (values.next()?, values.next()?, values.next()?);
-        Some(Found { address: (table, place), row, ours: values.next()? == "t" })
+        let (table, place) = (values.next()?, values.next()?);
+        Some(Found { address: (table, place), ours: values.next()? == "t" })
     };
     let rows: Option<Vec<Found>> = outcome.rows.into_iter().map(read).collect();
     rows.ok_or_else(|| Error::protocol("a lookup did not return an address"))

@@ -59,6 +59,9 @@ const DURABILITY: Duration = Duration::from_millis(100);
 /// The journal is pruned this often.
 const PRUNE: Duration = Duration::from_secs(10);
 
+/// No more transactions in progress than this are written side by side.
+const MOST_LARGE: usize = 6;
+
 /// What an applier is made of.
 pub struct Parts {
     /// The task's name.
@@ -88,8 +91,8 @@ pub struct Applier<'a> {
     pending: Vec<Transaction>,
     weight: usize,
     larges: HashMap<u64, Large>,
-    spare: Option<Pipe>,
-    connections: usize,
+    /// Writers of large transactions that have ended; with those of `larges` they are numbered from 1 without gaps.
+    spare: Vec<Pipe>,
     position: Lsn,
     waiting: Vec<Landed>,
     /// Transactions and changes on their way, by the progress that they bring.
@@ -120,8 +123,7 @@ impl<'a> Applier<'a> {
             pending: Vec::new(),
             weight: 0,
             larges: HashMap::new(),
-            spare: None,
-            connections: 0,
+            spare: Vec::new(),
             position: progress,
             waiting: Vec::new(),
             uncounted: VecDeque::new(),
@@ -240,21 +242,34 @@ impl<'a> Applier<'a> {
     }
 
     async fn large(&mut self, xid: u64, point: Option<CommitPoint>) -> Result<(&mut Large, Around<'_>)> {
-        if let std::collections::hash_map::Entry::Vacant(place) = self.larges.entry(xid) {
-            let pipe = match self.spare.take() {
+        if !self.larges.contains_key(&xid) {
+            let pipe = match self.spare.pop() {
                 Some(pipe) => pipe,
-                None => {
-                    self.connections += 1;
-                    self.parts.connect.writer(self.connections).await?
-                }
+                None => self.another_writer().await?,
             };
-            place.insert(Large::begin(pipe, point).await?);
+            self.larges.insert(xid, Large::begin(pipe, point).await?);
         }
         let around = around(&mut self.parts, self.shared);
         match self.larges.get_mut(&xid) {
             Some(large) => Ok((large, around)),
             None => Err(Error::protocol("a large transaction went away")),
         }
+    }
+
+    /// A connection for one more transaction in progress. If there are too many, or the destination has no room for it, they
+    /// are asked for again once they have committed, one after the other.
+    async fn another_writer(&mut self) -> Result<Pipe> {
+        if self.larges.len() < MOST_LARGE {
+            match self.parts.connect.writer(self.larges.len() + 1).await {
+                Ok(pipe) => return Ok(pipe),
+                Err(error) if self.larges.is_empty() => return Err(error),
+                Err(error) => tracing::debug!("no further writer: {error}"),
+            }
+        }
+        self.shared.forbid_streaming();
+        Err(Error::unreachable(
+            "more transactions in progress than connections for them; asking for them again once they have committed",
+        ))
     }
 
     async fn commit_large(&mut self, point: CommitPoint) -> Result<()> {
@@ -265,11 +280,11 @@ impl<'a> Applier<'a> {
         let advance = large::advance(self.parts.writer.committed(), &point);
         let mut around = around(&mut self.parts, self.shared);
         if skip {
-            self.spare = Some(large.roll_back(&mut around).await?);
+            self.spare.push(large.roll_back(&mut around).await?);
             return self.nothing(point).await;
         }
         let (landed, pipe) = large.commit(advance, &mut around).await?;
-        self.spare = Some(pipe);
+        self.spare.push(pipe);
         self.parts.writer.follow(landed);
         self.uncounted.push_back((landed.lsn, 1, changes));
         self.landed(landed);
@@ -293,7 +308,7 @@ impl<'a> Applier<'a> {
         self.settle_all().await?;
         if let Some(large) = self.larges.remove(&xid) {
             let mut around = around(&mut self.parts, self.shared);
-            self.spare = Some(large.roll_back(&mut around).await?);
+            self.spare.push(large.roll_back(&mut around).await?);
         }
         Ok(())
     }
@@ -301,7 +316,9 @@ impl<'a> Applier<'a> {
     fn landed(&mut self, landed: Landed) {
         self.progressed = Instant::now();
         self.waiting.push(landed);
-        while let Some((_, transactions, changes)) = self.uncounted.pop_front_if(|(lsn, ..)| *lsn <= landed.lsn) {
+        while let Some((_, transactions, changes)) =
+            self.uncounted.pop_front_if(|(lsn, ..)| *lsn <= landed.lsn)
+        {
             self.shared.count(transactions, changes);
         }
         self.note_durable(landed.flushed);

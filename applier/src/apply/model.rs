@@ -24,6 +24,8 @@ pub struct Relation {
     pub ancestors: Vec<Ancestor>,
     /// The replica identity is FULL.
     pub full_identity: bool,
+    /// Generated columns: described, but not in the rows.
+    pub not_sent: Vec<String>,
     /// The columns whose cells are in the rows, in the order of the cells.
     pub columns: Vec<Column>,
 }

@@ -1,14 +1,15 @@
 //! Ordered mode: the changes of one transaction, row by row, each looked up before it is written. The only place that knows
 //! about conflicts (the fast way may assume that there are none).
 
+use bytes::Bytes;
 use std::sync::Arc;
 use walferry_wire::tuple::Cell;
 
-use super::conflict::{Kind, Resolution, resolve};
-use super::encode::{before, sent};
+use super::conflict::{Kind, Policy, Resolution, resolve};
+use super::encode::sent;
 use super::journal::{self, Advance, Landed};
 use super::locate::{self, Found};
-use super::model::{Change, CommitPoint, OldRow, Row};
+use super::model::{Change, CommitPoint, OldRow, Relation, Row};
 use super::pipe::{Outcome, Pipe};
 use super::record::Record;
 use super::statement::Statement;
@@ -27,6 +28,8 @@ pub struct Ordered<'a> {
     policies: &'a Policies,
     point: &'a CommitPoint,
     change: i64,
+    /// The table at the source that the change is of: its policy counts.
+    relation: Option<Arc<Relation>>,
     deferred: Vec<Deferred>,
     stopped_by: Option<Record>,
 }
@@ -48,7 +51,17 @@ impl<'a> Ordered<'a> {
         policies: &'a Policies,
         point: &'a CommitPoint,
     ) -> Self {
-        Self { pipe, targets, task, policies, point, change: 0, deferred: Vec::new(), stopped_by: None }
+        Self {
+            pipe,
+            targets,
+            task,
+            policies,
+            point,
+            change: 0,
+            relation: None,
+            deferred: Vec::new(),
+            stopped_by: None,
+        }
     }
 
     /// Counts changes from here: parts of a large transaction go on where the last one ended.
@@ -76,6 +89,7 @@ impl<'a> Ordered<'a> {
     async fn look_after(&mut self) -> Result<()> {
         for Deferred { target, row, inserted, change } in std::mem::take(&mut self.deferred) {
             self.change = change;
+            self.relation = None;
             let (mut ours, mut rivals): (Vec<Found>, Vec<Found>) = (Vec::new(), Vec::new());
             for (statement, values) in locate::rivals(&target, &row, false) {
                 for found in locate::found(self.run(&statement, &values).await?)? {
@@ -137,14 +151,17 @@ impl<'a> Ordered<'a> {
     async fn one(&mut self, change: &Change) -> Result<()> {
         match change {
             Change::Insert { relation, new } => {
+                self.relation = Some(relation.clone());
                 let target = self.targets.resolve(relation).await?;
                 self.insert(&target, new, None).await
             }
             Change::Update { relation, old, new } => {
+                self.relation = Some(relation.clone());
                 let target = self.targets.resolve(relation).await?;
                 self.update(&target, old, new).await
             }
             Change::Delete { relation, old } => {
+                self.relation = Some(relation.clone());
                 let target = self.targets.resolve(relation).await?;
                 self.delete(&target, old).await
             }
@@ -181,7 +198,7 @@ impl<'a> Ordered<'a> {
     }
 
     async fn update(&mut self, target: &Arc<Target>, old: &OldRow, new: &Row) -> Result<()> {
-        let was = before(target, old, Some(new))?;
+        let was = target.before(old, Some(new))?;
         let new = &fill(new, old);
         let found = self.find(target, &was).await?;
         let Some(found) = found.first() else { return self.update_missing(target, &was, new).await };
@@ -201,7 +218,7 @@ impl<'a> Ordered<'a> {
     }
 
     async fn update_missing(&mut self, target: &Arc<Target>, was: &Row, new: &Row) -> Result<()> {
-        let policy = (self.policies)(&target.relation.schema, &target.relation.name);
+        let policy = self.policy(target);
         match resolve(Kind::UpdateMissing, policy, !new.has_unchanged()) {
             Resolution::Inserted => self.insert(target, new, Some(Kind::UpdateMissing)).await,
             Resolution::Stopped
@@ -215,7 +232,7 @@ impl<'a> Ordered<'a> {
     }
 
     async fn delete(&mut self, target: &Arc<Target>, old: &OldRow) -> Result<()> {
-        let was = before(target, old, None)?;
+        let was = target.before(old, None)?;
         match self.find(target, &was).await?.first() {
             Some(found) => self.clear(target, std::slice::from_ref(found)).await,
             None => self.decide(target, Kind::DeleteMissing, &was, &was, &[]).await.map(|_| ()),
@@ -231,9 +248,14 @@ impl<'a> Ordered<'a> {
         new: &Row,
         rivals: &[Found],
     ) -> Result<Resolution> {
-        let policy = (self.policies)(&target.relation.schema, &target.relation.name);
+        let policy = self.policy(target);
         let resolution = resolve(kind, policy, !new.has_unchanged());
-        let record = self.record(target, kind, resolution, key, new, rivals, None);
+        let mut rows = Vec::new();
+        for rival in rivals {
+            let (statement, values) = locate::shown(target, rival);
+            rows.extend(self.run(&statement, &values).await?.rows.into_iter().flatten().flatten());
+        }
+        let record = self.record(target, kind, resolution, key, new, &rows, None);
         if resolution == Resolution::Stopped {
             self.stopped_by = Some(record);
             return Err(stopped(target, kind, self.point));
@@ -250,17 +272,23 @@ impl<'a> Ordered<'a> {
         resolution: Resolution,
         key: &Row,
         new: &Row,
-        rivals: &[Found],
+        rivals: &[Bytes],
         detail: Option<&ServerError>,
     ) -> Record {
         Record::new(self.task, self.point, self.change, target, kind, resolution)
-            .with_rows(target, key, new, rivals)
             .with_detail(detail)
+            .with_rows(target, key, new, rivals)
+    }
+
+    fn policy(&self, target: &Target) -> Policy {
+        let relation = self.relation.as_ref().unwrap_or(&target.relation);
+        (self.policies)(&relation.schema, &relation.name)
     }
 
     async fn find(&mut self, target: &Target, was: &Row) -> Result<Vec<Found>> {
         let (statement, values) = locate::row(target, was);
-        locate::found(self.run(&statement, &values).await?)
+        let found = locate::found(self.run(&statement, &values).await?)?;
+        if found.len() > 1 && !target.is_exact() { Err(target.ambiguous()) } else { Ok(found) }
     }
 
     /// The other rows that hold unique values of this one.
@@ -312,6 +340,16 @@ impl<'a> Ordered<'a> {
     ) -> Result<()> {
         let outcome = self.call(statement, values).await?;
         let Some(error) = outcome.error else { return Ok(()) };
+        let came_between = error.code == "23505" && target.enforces(error.constraint.as_deref());
+        if came_between {
+            return Err(Error::unreachable(
+                "a row of the same key was written at the destination just now; looking again",
+            ));
+        }
+        let error_class = Error::from(error.clone()).class();
+        if error_class.is_transient() {
+            return Err(error.into());
+        }
         self.stopped_by =
             Some(self.record(target, Kind::Rejected, Resolution::Stopped, key, new, &[], Some(&error)));
         Err(rejected(target, &error, self.point))

@@ -31,7 +31,10 @@ impl Connect {
     /// The same over a connection that is open already.
     pub async fn tagged(&self, mut raw: Raw, n: usize) -> Result<Pipe> {
         match origin::tag(&mut raw, &format!("walferry_{}_{n}", self.task)).await {
-            Err(error) if error.class().is_transient() => return Err(error),
+            // configuration_limit_exceeded: too many origins are known to the server.
+            Err(error) if error.class().is_transient() && error.sqlstate() != Some("53400") => {
+                return Err(error);
+            }
             Err(error) => tracing::warn!(
                 "what is written carries no replication origin, so a task in the other direction would send it back: {error}"
             ),
@@ -104,7 +107,7 @@ impl Pipe {
 
     /// One command by itself, for example ROLLBACK; its failure is an error.
     pub async fn command(&mut self, sql: &'static str) -> Result<()> {
-        let mut group = self.group()?;
+        let mut group = Group::plain(&mut self.prepared);
         group.command(sql)?;
         let bytes = group.finish();
         match self.call(bytes).await?.error {

@@ -1,14 +1,15 @@
 //! What is written down of a conflict: one row of `walferry_state.conflicts`, with the key and both rows as JSON. Values
 //! of rows go there and nowhere else.
 
+use bytes::Bytes;
 use walferry_wire::tuple::Cell;
 
 use super::conflict::{Kind, Resolution};
-use super::locate::{self, Found, Values};
+use super::locate::{self, Values};
 use super::model::{CommitPoint, Row};
 use super::statement::Statement;
 use super::target::{Access, Target};
-use crate::pg::ServerError;
+use crate::pg::{ServerError, quote};
 use crate::state::conflicts::{RECORD, RECORD_PARAMETERS};
 
 const TEXT_OID: u32 = 25;
@@ -22,12 +23,11 @@ pub struct Record {
     pub values: Values,
 }
 
-/// Where in the parameters the destination's rows and the detail stand.
-const ROWS: usize = 8;
-const DETAIL: usize = 9;
+/// Where in the parameters the destination's rows stand.
+const ROWS: usize = 7;
 
 impl Record {
-    /// A record without rows.
+    /// A record without rows. Names are spelled in the statement, in ASCII: the session speaks the source's encoding.
     pub fn new(
         task: &str,
         point: &CommitPoint,
@@ -42,39 +42,48 @@ impl Record {
             change.to_string(),
             point.xid.to_string(),
             point.commit_time.to_string(),
-            target.readable(),
             kind.to_string(),
             resolution.to_string(),
         ];
         let mut values: Values = texts.into_iter().map(|text| Some(text.into_bytes())).collect();
         values.resize(RECORD_PARAMETERS, None);
-        let sql = RECORD.replace("{key}", "NULL").replace("{row}", "NULL");
+        let sql = RECORD.replacen("{table}", &quote::ascii_literal(&target.readable()), 1);
         Self { statement: Statement { sql, types: vec![TEXT_OID; RECORD_PARAMETERS] }, values }
     }
 
-    /// The same record with the key, the source's row and the destination's rows.
-    pub fn with_rows(mut self, target: &Target, key: &Row, new: &Row, rivals: &[Found]) -> Self {
+    /// The same record with the key, the source's row and the destination's rows (as JSON).
+    pub fn with_rows(mut self, target: &Target, key: &Row, new: &Row, rivals: &[Bytes]) -> Self {
         let key = self.json(target, key, &identity(target));
         let known: Vec<usize> = (new.cells().enumerate())
             .filter(|(_, cell)| *cell != Cell::Unchanged)
             .map(|(at, _)| at)
             .collect();
         let row = self.json(target, new, &known);
-        self.statement.sql = RECORD.replace("{key}", &key).replace("{row}", &row);
+        self.fill("{key}", &key);
+        self.fill("{row}", &row);
         if !rivals.is_empty() {
-            let rows: Vec<&[u8]> = rivals.iter().map(|found| &found.row[..]).collect();
+            let rows: Vec<&[u8]> = rivals.iter().map(|row| &row[..]).collect();
             self.values[ROWS] = Some([&b"["[..], &rows.join(&b","[..]), &b"]"[..]].concat());
         }
         self
     }
 
-    /// The same record with what the server said.
+    /// The same record with what the server said, as far as it is ASCII.
     pub fn with_detail(mut self, error: Option<&ServerError>) -> Self {
-        if let Some(error) = error {
+        let said = error.map(|error| {
             let detail = error.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-            self.values[DETAIL] = Some(format!("{} [{}]{detail}", error.message, error.code).into_bytes());
-        }
+            let said = format!("{} [{}]{detail}", error.message, error.code);
+            quote::ascii_literal(&said.replace(|c: char| !c.is_ascii(), "?"))
+        });
+        self.fill("{detail}", said.as_deref().unwrap_or("NULL"));
         self
+    }
+
+    /// The last of a mark in the statement is ours: what stands before it may hold the same word as a name.
+    fn fill(&mut self, mark: &str, text: &str) {
+        if let Some(at) = self.statement.sql.rfind(mark) {
+            self.statement.sql.replace_range(at..at + mark.len(), text);
+        }
     }
 
     /// The parameters as a statement takes them.

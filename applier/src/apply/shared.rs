@@ -1,6 +1,6 @@
 //! What the data path lets others see while it runs: positions and counters. Written by receive and write, read by watch.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
 
 use crate::pg::Lsn;
@@ -12,7 +12,7 @@ pub struct Shared {
     applied: AtomicU64,
     transactions: AtomicU64,
     changes: AtomicU64,
-    no_streaming: AtomicBool,
+    no_streaming_before: AtomicU64,
     nudge: Notify,
 }
 
@@ -48,14 +48,15 @@ impl Shared {
         (self.transactions.load(Ordering::Relaxed), self.changes.load(Ordering::Relaxed))
     }
 
-    /// In-progress transactions must not be streamed from the next connection on.
+    /// In-progress transactions must not be streamed on the next connections, until what has been received by now is
+    /// applied.
     pub fn forbid_streaming(&self) {
-        self.no_streaming.store(true, Ordering::Relaxed);
+        self.no_streaming_before.fetch_max(self.received_lsn().0 + 1, Ordering::Relaxed);
     }
 
     /// Whether in-progress transactions may be streamed.
     pub fn may_stream(&self) -> bool {
-        !self.no_streaming.load(Ordering::Relaxed)
+        self.applied_lsn().0 >= self.no_streaming_before.load(Ordering::Relaxed)
     }
 
     /// Asks the receiver to ask the source how far it has decoded.

@@ -3,6 +3,7 @@
 //! included, does not happen when the count is not the expected one.
 
 use super::target::{Access, KeyPart, Target};
+use crate::pg::quote;
 
 /// A statement's text and the types of its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,23 @@ pub fn update(target: &Target, parts: &[KeyPart], set: &[u16]) -> Statement {
     counted(target, &written, &arrays)
 }
 
+/// How many of the target's columns are what they were when the target was made. Stands behind the writes, whose lock
+/// keeps the table as it is: a column that got another type in between would have read our bytes as something else.
+pub fn definition(target: &Target) -> Statement {
+    let known = target.relation.columns.iter().filter_map(|column| target.table.column(&column.name));
+    let known = known.map(|column| {
+        let name = quote::ascii_literal(&column.name);
+        format!("({name}, {}::oid, {})", column.type_oid, column.type_modifier)
+    });
+    let sql = format!(
+        "SELECT walferry_state.expect(count(*), $1) FROM pg_catalog.pg_attribute a WHERE a.attrelid = {}::oid \
+         AND NOT a.attisdropped AND (a.attname::text, a.atttypid, a.atttypmod) IN ({})",
+        target.table.oid,
+        known.collect::<Vec<_>>().join(", ")
+    );
+    Statement { sql, types: vec![INT8_OID] }
+}
+
 /// How many keys stand more than once in a deferrable constraint's columns; none may (rule 12).
 pub fn probe(target: &Target, parts: &[KeyPart]) -> Statement {
     let keys = key_columns(parts);
@@ -118,8 +136,10 @@ fn one_row(target: &Target, image: &[usize]) -> String {
         image.iter().enumerate().map(|(n, at)| scalar(target, *at, n)).collect::<Vec<_>>().join(", ");
     format!(
         "x AS MATERIALIZED (SELECT r.tableoid, r.ctid FROM {} AS r \
-         WHERE ROW({names})::record OPERATOR(pg_catalog.*=) ROW({values})::record LIMIT 1)",
-        target.only()
+         WHERE ROW({names})::record OPERATOR(pg_catalog.*=) ROW({values})::record LIMIT {})",
+        target.only(),
+        // Rows that are the same in all columns are as good as one another; others must be the only one.
+        if target.is_exact() { 1 } else { 2 }
     )
 }
 

@@ -29,6 +29,9 @@ pub struct Target {
     pub in_order: bool,
     /// Many rows may be written by binary COPY (rule 10).
     pub copyable: bool,
+    /// Other source tables write to the table too, so an identity that is neither FULL nor unique there may mean a row
+    /// of theirs.
+    pub shared: bool,
     /// Columns of the deferrable unique constraints, which nobody enforces for us (rule 12).
     pub probes: Vec<Vec<KeyPart>>,
 }
@@ -80,15 +83,16 @@ const EQUAL_BYTES: [u32; 16] = [16, 17, 18, 19, 20, 21, 23, 25, 26, 829, 1043, 1
 
 impl Target {
     /// Fits a relation to a table. Errors name what is missing or different at the destination.
-    pub fn fit(id: usize, relation: Arc<Relation>, table: TableRef) -> Result<Self> {
+    pub fn fit(id: usize, relation: Arc<Relation>, table: TableRef, shared: bool) -> Result<Self> {
         refuse_firing_rules(&table)?;
+        refuse_generated(&relation, &table)?;
         let columns = columns(&relation, &table)?;
         let access = access(&relation, &table);
         let in_order = table.has_firing_triggers;
         let probes = probes(&relation, &table);
         let foldable = !in_order && probes.is_empty() && has_equal_bytes(&access, &relation, &table);
         let copyable = !in_order && columns.iter().all(|column| column.binary) && !columns.is_empty();
-        Ok(Self { id, relation, columns, access, foldable, in_order, copyable, probes, table })
+        Ok(Self { id, relation, columns, access, foldable, in_order, copyable, shared, probes, table })
     }
 
     /// The name of the table as statements spell it.
@@ -104,6 +108,12 @@ impl Target {
     /// The table, without the tables that inherit from it (partitions are part of it).
     pub fn only(&self) -> String {
         if self.table.partitioned { self.name() } else { format!("ONLY {}", self.name()) }
+    }
+
+    /// Whether a unique index of this name is one that rows are looked up by.
+    pub fn enforces(&self, constraint: Option<&str>) -> bool {
+        let named = |index: &UniqueIndex| constraint == Some(index.name.as_str());
+        self.table.unique_indexes.iter().any(|index| named(index) && index.immediate && !index.partial)
     }
 
     /// The columns of one of the table's unique indexes, if the source has them all.
@@ -127,6 +137,35 @@ impl Target {
             (OldRow::None, Some(new)) => Ok(self.key_of(new)),
             (OldRow::None, None) | (OldRow::Unidentifiable, _) => Err(self.unidentifiable()),
         }
+    }
+
+    /// The row as it was, in the layout of the relation's columns, if it can be found by that.
+    pub fn before(&self, old: &OldRow, new: Option<&Row>) -> Result<Row> {
+        if self.shared && !self.is_exact() {
+            return Err(self.ambiguous());
+        }
+        match (old, new) {
+            (OldRow::Full(row), _) => Ok(row.clone()),
+            (OldRow::Key(row), _) => Ok(self.widen(row)),
+            (OldRow::None, Some(new)) => Ok(new.clone()),
+            (OldRow::None, None) | (OldRow::Unidentifiable, _) => Err(self.unidentifiable()),
+        }
+    }
+
+    /// Whether any row that is found is as good as any other: it is the only one, or all are the same.
+    pub fn is_exact(&self) -> bool {
+        matches!(self.access, Access::Key(_)) || self.relation.full_identity
+    }
+
+    /// What is said when the identity fits several rows.
+    pub fn ambiguous(&self) -> Error {
+        let source = quote::readable(&self.relation.schema, &self.relation.name);
+        Error::rejected(format!(
+            "the identity of {source} is not unique in the destination table {}, so its UPDATE or DELETE may mean \
+             another row; make a unique index on these columns there, or on the source run ALTER TABLE {source} \
+             REPLICA IDENTITY FULL and skip this transaction",
+            self.readable()
+        ))
     }
 
     /// A row of identity columns only, with NULL in the place of all others.
@@ -172,6 +211,19 @@ fn refuse_firing_rules(table: &Table) -> Result<()> {
     Err(Error::refused(format!(
         "the destination table {name} has rules enabled ALWAYS or REPLICA, which would rewrite replicated rows; \
          run ALTER TABLE {name} ENABLE RULE ... for each of them (then they act for local rows only)"
+    )))
+}
+
+/// The source computes the column and does not send it, so an ordinary column would stay empty.
+fn refuse_generated(relation: &Relation, table: &Table) -> Result<()> {
+    let ordinary = |name: &&String| table.column(name).is_some_and(|column| !column.generated);
+    let Some(column) = relation.not_sent.iter().find(ordinary).map(|name| quote::readable_ident(name)) else {
+        return Ok(());
+    };
+    let name = quote::readable(&table.schema, &table.name);
+    Err(Error::refused(format!(
+        "column {column} is generated at the source and an ordinary one of the destination table {name}; \
+         make it generated there too, or drop it there: ALTER TABLE {name} DROP COLUMN {column}"
     )))
 }
 

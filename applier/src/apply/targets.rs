@@ -45,7 +45,9 @@ impl Targets {
             return Ok(known.clone());
         }
         let table = Arc::new(self.table(relation).await?);
-        let target = self.shape(relation, &table)?;
+        let own = self.names.of(relation.oid, &relation.schema, &relation.name);
+        let shared = self.names.are_many(&own) || own != (table.schema.clone(), table.name.clone());
+        let target = self.shape(relation, &table, shared)?;
         if self.by_relation.len() <= relation.id {
             self.by_relation.resize(relation.id + 1, None);
         }
@@ -104,17 +106,18 @@ impl Targets {
     }
 
     /// Relations of one shape that go to one table share a target, so that partitions can be folded together.
-    fn shape(&mut self, relation: &Arc<Relation>, table: &TableRef) -> Result<Arc<Target>> {
+    fn shape(&mut self, relation: &Arc<Relation>, table: &TableRef, shared: bool) -> Result<Arc<Target>> {
         let same = |known: &&Arc<Target>| {
             known.table == *table
                 && known.relation.columns == relation.columns
                 && known.relation.full_identity == relation.full_identity
+                && known.shared == shared
         };
         if let Some(known) = self.shapes.iter().find(same) {
             return Ok(known.clone());
         }
         self.next_id += 1;
-        let target = Arc::new(Target::fit(self.next_id, relation.clone(), table.clone())?);
+        let target = Arc::new(Target::fit(self.next_id, relation.clone(), table.clone(), shared)?);
         self.shapes.push(target.clone());
         Ok(target)
     }

@@ -97,10 +97,7 @@ impl Writer {
     /// Waits for the oldest batch. Can be dropped while it waits for the outcome, not during what follows a failure:
     /// see [`Writer::outcome`].
     pub async fn settle(&mut self, outcome: Outcome) -> Result<Landed> {
-        match outcome.error {
-            None => self.land(&outcome),
-            Some(_) => self.recover().await,
-        }
+        if outcome.committed { self.land(&outcome) } else { self.recover().await }
     }
 
     /// The outcome of the oldest batch, for [`Writer::settle`]. Can be dropped while it waits.
@@ -176,7 +173,7 @@ impl Writer {
         let mut group = self.pipe.group()?;
         group.command("BEGIN")?;
         journal::advance(&mut group, &self.task, advance)?;
-        if encode::steps(&mut group, &steps).is_err() {
+        if encode::batch(&mut group, &steps).is_err() {
             self.pipe.forget();
             return Ok(None);
         }
@@ -232,9 +229,12 @@ impl Writer {
             }
             let Some(group) = self.encode(&batch.transactions, advance).await? else { return Ok(None) };
             let outcome = self.pipe.call(group).await?;
-            let Some(error) = &outcome.error else {
-                self.committed = batch.lsn;
-                return journal::landed(&outcome, batch.lsn).map(Some);
+            let error = match &outcome.error {
+                Some(error) if !outcome.committed => error,
+                Some(_) | None => {
+                    self.committed = batch.lsn;
+                    return journal::landed(&outcome, batch.lsn).map(Some);
+                }
             };
             self.pipe.command("ROLLBACK").await?;
             match verdict(error) {
@@ -284,6 +284,7 @@ fn verdict(error: &ServerError) -> Verdict {
         // serialization_failure, deadlock_detected, lock_not_available, query_canceled
         "40001" | "40P01" | "55P03" | "57014" => Verdict::Again,
         progress::FENCED => Verdict::Fenced,
+        "23505" if error.schema.as_deref() == Some("walferry_state") => Verdict::Fenced,
         _ => Verdict::Slower,
     }
 }

@@ -7,11 +7,16 @@ use super::{Column, KeyColumn, Table, UniqueIndex};
 use crate::error::Result;
 use crate::pg::client_error as server_error;
 
+// The partitions by pg_inherits: pg_partition_tree would wait for the locks of our own writers.
 const TABLE: &str = "
+WITH RECURSIVE below(root, oid) AS (
+  SELECT i.inhparent, i.inhrelid FROM pg_catalog.pg_inherits i
+  UNION ALL
+  SELECT b.root, i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid)
 SELECT c.oid, c.relkind = 'p' AS partitioned,
        EXISTS (SELECT FROM pg_catalog.pg_trigger g
                WHERE g.tgenabled IN ('A', 'R') AND NOT g.tgisinternal AND (g.tgrelid = c.oid OR g.tgrelid IN
-                     (SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) p))) AS firing_triggers,
+                     (SELECT b.oid FROM below b WHERE b.root = c.oid))) AS firing_triggers,
        EXISTS (SELECT FROM pg_catalog.pg_rewrite r
                WHERE r.ev_class = c.oid AND r.ev_enabled IN ('A', 'R') AND r.ev_type <> '1') AS firing_rules
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -96,6 +96,7 @@ async fn supervise(task: &Task) -> Result<Ended> {
     let mut pause = SHORTEST;
     let mut told = String::new();
     let mut has_run = false;
+    let mut reached = Lsn::ZERO;
     loop {
         let mut streamed = false;
         let error = match session::run(task, has_run, &mut streamed).await {
@@ -108,14 +109,16 @@ async fn supervise(task: &Task) -> Result<Ended> {
             note_failure(task, &error).await;
             return Err(error);
         }
-        if streamed && transient {
+        let progress = task.shared.applied_lsn();
+        if std::mem::replace(&mut reached, progress) < progress {
             pause = SHORTEST;
         }
-        if told != error.to_string() {
+        let news = told != error.to_string();
+        if news {
             told = error.to_string();
             tracing::warn!("{error}");
         }
-        if !transient {
+        if news || !transient {
             note_failure(task, &error).await;
         }
         task.stop.sleep(pause).await?;
@@ -133,7 +136,8 @@ async fn note_failure(task: &Task, error: &Error) {
     let (transactions, changes) = task.shared.counts();
     let applied = task.shared.applied_lsn();
     let report = Report {
-        phase: phase::FAILED.to_owned(),
+        // What passes by itself is no failure, but `status` shows it.
+        phase: if error.class().is_transient() { phase::STARTING } else { phase::FAILED }.to_owned(),
         error: Some(error.to_string()),
         received_lsn: Some(task.shared.received_lsn()),
         applied_lsn: (applied > Lsn::ZERO).then_some(applied),

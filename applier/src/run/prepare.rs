@@ -15,7 +15,6 @@ use crate::select::{Choice, Names};
 use crate::state::tables::Chosen;
 use crate::state::tasks::Binding;
 use crate::state::{self, conflicts, progress, tables, tasks};
-use crate::watch::phase;
 
 /// How often something that is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -139,7 +138,11 @@ async fn lock(task: &Task, connect: &Connect, encoding: &str, client: &Client) -
 async fn wait_for_older_writers(client: &Client, name: &str) -> Result<()> {
     let sql = "SELECT count(*) FROM pg_catalog.pg_stat_activity \
                WHERE application_name = $1 AND datname = pg_catalog.current_database()";
+    let mut told = false;
     while client.query_one(sql, &[&name]).await.map_err(client_error)?.get::<_, i64>(0) > 0 {
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!("waiting until older writers of this task are gone");
+        }
         tokio::time::sleep(LOOK).await;
     }
     Ok(())
@@ -158,7 +161,7 @@ async fn agree(
     let known = tasks::binding(destination, name).await?;
     if let Some(known) = &known {
         refuse_other_binding(known, binding)?;
-        tasks::enter(destination, name, phase::STARTING).await?;
+        tasks::start(destination, name).await?;
     }
     let slot = wait_for_slot(task, source_client, again).await?;
     match progress::read(destination, name).await? {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::Task;
 use super::Until;
@@ -96,7 +96,8 @@ fn early() -> Error {
 
 /// Writes the report once a second, and watches for a wait that only we can end.
 async fn report(task: &Task, reporter: &mut Reporter) -> Error {
-    let mut tick = interval(REPORT);
+    // A session that fails at once does not look like one that runs.
+    let mut tick = interval_at(Instant::now() + REPORT, REPORT);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let writers = writer_name(task);
     loop {

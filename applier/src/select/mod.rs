@@ -23,6 +23,11 @@ impl Names {
         self.chosen.extend(chosen);
     }
 
+    /// Whether several of the chosen tables go to this one.
+    pub fn are_many(&self, destination: &(String, String)) -> bool {
+        self.chosen.values().filter(|to| *to == destination).nth(1).is_some()
+    }
+
     /// Schema and name at the destination. A rule for the table goes before one for its schema.
     pub fn of(&self, oid: u32, schema: &str, name: &str) -> (String, String) {
         if let Some(kept) = self.chosen.get(&oid) {

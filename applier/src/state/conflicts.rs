@@ -8,20 +8,21 @@ use tokio_postgres::types::PgLsn;
 use crate::error::Result;
 use crate::pg::{Lsn, client_error};
 
-/// Adds a record: task, lsn, change, xid, commit time (microseconds since 2000), table, kind, resolution,
-/// destination rows, detail, each as text; `{key}` and `{row}` stand for expressions over further parameters. Repeating
+/// Adds a record: task, lsn, change, xid, commit time (microseconds since 2000), kind, resolution, destination rows, each
+/// as text; `{table}` and `{detail}` stand for string constants, `{key}` and `{row}` for expressions over further
+/// parameters. Repeating
 /// a stopped transaction repeats its record, not its row.
 pub const RECORD: &str = "INSERT INTO walferry_state.conflicts \
     (task, lsn, change, xid, committed_at, table_name, kind, resolution, destination_rows, detail, key, source_row) \
     VALUES ($1, $2::pg_lsn, $3::bigint, $4::bigint, \
     timestamptz '2000-01-01 00:00:00+00' + $5::bigint * interval '1 microsecond', \
-    $6, $7, $8, $9::jsonb, $10, {key}, {row}) \
+    {table}, $6, $7, $8::jsonb, {detail}, {key}, {row}) \
     ON CONFLICT (task, lsn, change) DO UPDATE SET recorded_at = pg_catalog.clock_timestamp(), kind = excluded.kind, \
     resolution = excluded.resolution, destination_rows = excluded.destination_rows, detail = excluded.detail, \
     key = excluded.key, source_row = excluded.source_row";
 
 /// How many parameters [`RECORD`] has before those of its expressions.
-pub const RECORD_PARAMETERS: usize = 10;
+pub const RECORD_PARAMETERS: usize = 8;
 
 /// A recorded conflict, as `walferry conflicts` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

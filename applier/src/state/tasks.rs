@@ -80,10 +80,11 @@ pub struct Report {
     pub running: bool,
 }
 
-/// Notes that a task goes on to another state, all else staying as it was.
-pub async fn enter(client: &Client, task: &str, phase: &str) -> Result<()> {
-    let sql = "UPDATE walferry_state.tasks SET phase = $2, updated_at = pg_catalog.clock_timestamp() WHERE task = $1";
-    client.execute(sql, &[&task, &phase]).await.map_err(client_error)?;
+/// Notes that a task starts, all else staying as it was. One that failed stays so until it has run for a while.
+pub async fn start(client: &Client, task: &str) -> Result<()> {
+    let sql = "UPDATE walferry_state.tasks SET phase = 'starting', updated_at = pg_catalog.clock_timestamp() \
+               WHERE task = $1 AND phase <> 'failed'";
+    client.execute(sql, &[&task]).await.map_err(client_error)?;
     Ok(())
 }
 

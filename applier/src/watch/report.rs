@@ -68,12 +68,15 @@ impl Reporter {
         Ok(())
     }
 
-    /// Whether one of the task's sessions waits for a lock of another one: a wait that PostgreSQL cannot see through.
+    /// Whether one of the task's writers waits for a lock of another one, directly or through others: a wait that
+    /// PostgreSQL cannot see through.
     pub async fn blocks_itself(&self, application_name: &str) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a \
-                   CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(a.pid)) AS b(pid) \
-                   JOIN pg_catalog.pg_stat_activity o ON o.pid = b.pid \
-                   WHERE a.application_name = $1 AND o.application_name = $1)";
+        let sql = "WITH RECURSIVE ours AS (SELECT pid FROM pg_catalog.pg_stat_activity WHERE application_name = $1), \
+                   waits(pid) AS (SELECT b.pid FROM ours o \
+                       CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(o.pid)) AS b(pid) \
+                     UNION SELECT b.pid FROM waits w \
+                       CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b(pid)) \
+                   SELECT EXISTS (SELECT FROM waits JOIN ours USING (pid))";
         Ok(self.destination.query_one(sql, &[&application_name]).await.map_err(client_error)?.get(0))
     }
 }

@@ -98,7 +98,10 @@ fn assemble(
 ) -> Status {
     let running = report.running;
     let applied = if running { report.applied_lsn.max(progress) } else { progress };
-    let source = if running { report.source_lsn.or(now) } else { now };
+    // The answer of just now, though what was applied since may be newer still.
+    let source = now
+        .or(if running { report.source_lsn } else { None })
+        .map(|source| source.max(applied.unwrap_or(Lsn::ZERO)));
     let lag_seconds = if running { report.lag_seconds } else { None };
     let behind = source.zip(applied).map(|(source, applied)| source.0.saturating_sub(applied.0));
     let is_level = lag_seconds == Some(0.0) || behind == Some(0);

@@ -37,6 +37,7 @@ fn relation(key_type: u32) -> Arc<Relation> {
         name: "t".to_owned(),
         ancestors: Vec::new(),
         full_identity: false,
+        not_sent: Vec::new(),
         columns: vec![column("id", true, key_type), column("a", false, TEXT), column("b", false, TEXT)],
     })
 }
@@ -84,7 +85,7 @@ fn table(relation: &Relation, with_key: bool) -> Arc<catalog::Table> {
 fn target(key_type: u32) -> Arc<Target> {
     let relation = relation(key_type);
     let table = table(&relation, true);
-    Arc::new(Target::fit(1, relation, table).expect("a table that fits"))
+    Arc::new(Target::fit(1, relation, table, false).expect("a table that fits"))
 }
 
 /// What is done to one key. Values are one byte; `None` is a TOASTed value that did not change.
@@ -248,7 +249,7 @@ fn rule_16_a_change_that_cannot_be_identified_is_an_error() {
 fn rows_without_a_unique_index_keep_their_order_among_inserts() {
     let relation = relation(INT4);
     let table = table(&relation, false);
-    let target = Arc::new(Target::fit(1, relation, table).expect("fits"));
+    let target = Arc::new(Target::fit(1, relation, table, false).expect("fits"));
     let acts = [Act::Insert(1, [1, 1]), Act::Insert(1, [1, 1]), Act::Delete(1), Act::Insert(1, [1, 1])];
     let steps = fold(&target, &acts);
     assert!(matches!(&steps[..], [Step::Run(two), Step::Image { .. }, Step::Run(one)]
