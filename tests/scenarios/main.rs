@@ -4,6 +4,7 @@
 mod busy;
 mod conflicts;
 mod constraints;
+mod contention;
 mod extension;
 mod fence;
 mod generated;
@@ -13,6 +14,7 @@ mod input;
 mod lab;
 mod load;
 mod messages;
+mod mismatch;
 mod names;
 mod origins;
 mod partitions;
