@@ -1,5 +1,7 @@
 //! Least privilege: roles without superuser, with the GRANTs that docs/operations.md lists.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use walferry_tests::Task;
 
 const SCHEMA: &str = "CREATE SCHEMA shop; CREATE TABLE shop.t (id integer PRIMARY KEY, v text);
@@ -19,13 +21,22 @@ fn as_role(url: &str, role: &str) -> String {
     url.replace("postgres@", &format!("{role}@"))
 }
 
+/// Rights on parameters are the whole cluster's: one test at a time grants and revokes them.
+static GRANTING: Mutex<()> = Mutex::new(());
+
+fn granting() -> MutexGuard<'static, ()> {
+    GRANTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn with_roles(name: &str, role: &str) -> Task {
     let mut task = Task::build(name).schema(SCHEMA).create();
     for side in [&task.source, &task.destination] {
         side.execute(&format!("DROP ROLE IF EXISTS {role}"));
     }
+    let guard = granting();
     task.source.execute(&documented("grants: source", role, &task));
     task.destination.execute(&documented("grants: destination", role, &task));
+    drop(guard);
     let (source, destination) = (as_role(task.source.url(), role), as_role(task.destination.url(), role));
     task.set("source.url", source);
     task.set("destination.url", destination);
@@ -33,6 +44,7 @@ fn with_roles(name: &str, role: &str) -> Task {
 }
 
 fn drop_roles(task: &Task, role: &str) {
+    let _guard = granting();
     for side in [&task.source, &task.destination] {
         side.execute(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}"));
     }

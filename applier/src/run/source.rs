@@ -39,7 +39,7 @@ pub async fn look(client: &Client) -> Result<Source> {
                CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
                     ELSE pg_catalog.pg_current_wal_insert_lsn() END, \
                pg_catalog.current_setting('wal_level'), \
-               pg_catalog.current_setting('output_plugin_libraries', true), \
+               (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'output_plugin_libraries'), \
                EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'walferry'), d.datname::text \
                FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
     let row = client.query_one(sql, &[]).await.map_err(client_error)?;
@@ -67,7 +67,8 @@ pub async fn look(client: &Client) -> Result<Source> {
     })
 }
 
-/// Minors from late 2026 on list the output plugins that are allowed (CVE-2026-6471).
+/// Minors from late 2026 on list the output plugins that are allowed (CVE-2026-6471). Who lacks the right to see the
+/// list gets none here, and the server's own refusal later.
 fn refuse_forbidden_plugin(allowed: Option<String>) -> Result<()> {
     let Some(allowed) = allowed else { return Ok(()) };
     let mut names = allowed.split(',').map(|name| name.trim().trim_matches('"'));
