@@ -41,8 +41,8 @@ fn rule_07_a_wait_through_a_local_session_is_seen() {
     task.wait_level();
     let writer = task.source.another();
     writer.execute(&format!("BEGIN; UPDATE t SET v = 'b' WHERE id = 0; {}", rows(1, 5000)));
-    let inside = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'walferry/contention-cycle' AND state = 'idle in transaction'";
-    wait_until("it is written in part", Duration::from_secs(30), || task.destination.value(inside) == "1");
+    let free = "SELECT id FROM t WHERE id = 0 FOR UPDATE SKIP LOCKED";
+    wait_until("its row is locked", Duration::from_secs(30), || task.destination.list(free).is_empty());
     // Local session: holds u(0), waits for t(0), which our second writer holds; our first waits for u(0).
     let local = std::thread::spawn({
         let local = task.destination.url().to_owned();
@@ -53,8 +53,8 @@ fn rule_07_a_wait_through_a_local_session_is_seen() {
             session.execute("COMMIT");
         }
     });
-    let held =
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE t%'";
+    let held = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
+                AND query LIKE 'UPDATE t%'";
     wait_until("the local session waits", Duration::from_secs(30), || task.destination.value(held) == "1");
     task.source.execute("UPDATE u SET v = 'c' WHERE id = 0");
     task.wait_level();

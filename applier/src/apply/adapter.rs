@@ -31,8 +31,6 @@ pub enum Event {
     StreamCommit(CommitPoint),
     /// It, or its subtransaction, rolled back.
     StreamAbort { xid: u64, subxid: u64 },
-    /// A heartbeat or another mark of ours, inside a transaction or not.
-    Mark,
 }
 
 type Relations = HashMap<u32, Arc<Relation>>;
@@ -103,7 +101,8 @@ impl Adapter {
                 old: old_row(&old, bytes),
             }),
             Record::Truncate(truncate) => Event::Change(self.truncate(&truncate)?),
-            Record::Message(_) => Event::Mark,
+            // Marks of ours: their transactions count, they do not.
+            Record::Message(_) => return Ok(None),
             Record::StreamStart { xid, first } => self.open_block(xid, first),
             Record::StreamStop => self.close_block(),
             Record::StreamSubtransaction { xid } => Event::StreamSubtransaction { xid },
@@ -224,7 +223,6 @@ fn relation(id: usize, from: &record::Relation<'_>) -> Relation {
     Relation {
         id,
         oid: from.oid,
-        kind: from.kind,
         schema: from.schema.to_owned(),
         name: from.name.to_owned(),
         ancestors: from.ancestors.iter().map(ancestor).collect(),

@@ -80,7 +80,6 @@ impl Assemble {
                 out.push(Unit::Abort { xid, subxid });
                 Ok(())
             }
-            Event::Mark => Ok(()),
         }
     }
 

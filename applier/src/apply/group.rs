@@ -96,9 +96,8 @@ impl<'a> Group<'a> {
 
     /// A command of fixed text without parameters.
     pub fn command(&mut self, sql: &'static str) -> Result<()> {
-        let no_values: [&[u8]; 0] = [];
         let statement = || Statement { sql: sql.to_owned(), types: Vec::new() };
-        self.run(Purpose::Fixed(sql), statement, no_values.iter().map(|value| Some(*value)))
+        self.run(Purpose::Fixed(sql), statement, std::iter::empty())
     }
 
     /// A statement with parameters in binary format; it is parsed at its first use.

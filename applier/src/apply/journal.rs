@@ -1,10 +1,10 @@
 //! How a group begins and ends: the transaction around the rows, with the row of progress inside (rules 1 and 2).
 
 use super::group::{Group, Purpose};
-use super::pipe::Outcome;
+use super::pipe::{Outcome, Pipe};
 use super::statement::Statement;
 use crate::error::{Error, Result};
-use crate::pg::Lsn;
+use crate::pg::{Lsn, ServerError};
 use crate::state::{progress, tasks};
 
 /// One step of a task's progress: from its predecessor to the end of what is written with it.
@@ -62,4 +62,27 @@ pub fn landed(outcome: &Outcome, lsn: Lsn) -> Result<Landed> {
         // The commit stands; that it is durable is known with that of a later one.
         _ => Ok(Landed { lsn, written: Lsn(u64::MAX), flushed: Lsn::ZERO }),
     }
+}
+
+/// Ends an open block: progress, then COMMIT.
+pub async fn finish(pipe: &mut Pipe, task: &str, step: Advance) -> Result<Landed> {
+    let mut group = pipe.group()?;
+    advance(&mut group, task, step)?;
+    commit(&mut group)?;
+    let bytes = group.finish();
+    let outcome = pipe.call(bytes).await?;
+    match outcome.error {
+        None => landed(&outcome, step.lsn),
+        Some(error) => Err(failed(error)),
+    }
+}
+
+/// What is said when another writer has moved progress.
+pub fn fenced() -> Error {
+    Error::unreachable("another applier of this task has moved its progress on; starting again from there")
+}
+
+/// A failure of a group that holds nothing but progress.
+pub fn failed(error: ServerError) -> Error {
+    if error.code == progress::FENCED { fenced() } else { error.into() }
 }

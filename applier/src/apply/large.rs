@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::encode;
-use super::journal::{Advance, Landed};
+use super::journal::{self, Advance, Landed};
 use super::model::{Change, CommitPoint};
-use super::ordered::{self, Ordered};
+use super::ordered::Ordered;
 use super::pipe::{Outcome, Pipe};
 use super::shared::Shared;
 use super::statement::{self, Statement};
@@ -15,7 +15,6 @@ use super::target::Target;
 use super::targets::Targets;
 use super::write::Policies;
 use crate::error::{Error, Result};
-use crate::pg::Lsn;
 
 /// How many parts may be on their way.
 const IN_FLIGHT: usize = 2;
@@ -125,7 +124,7 @@ impl Large {
     pub async fn commit(mut self, advance: Advance, around: &mut Around<'_>) -> Result<(Landed, Pipe)> {
         self.drain(around).await?;
         self.probe(around).await?;
-        let landed = ordered::finish(&mut self.pipe, around.task, advance).await?;
+        let landed = journal::finish(&mut self.pipe, around.task, advance).await?;
         Ok((landed, self.pipe))
     }
 
@@ -133,11 +132,9 @@ impl Large {
     async fn probe(&mut self, around: &Around<'_>) -> Result<()> {
         for target in self.unenforced.values() {
             for parts in &target.probes {
-                let mut group = self.pipe.group()?;
                 let zero = 0_i64.to_be_bytes();
-                group.once(&statement::probe_all(target, parts), [Some(&zero[..])].into_iter())?;
-                let bytes = group.finish();
-                if self.pipe.call(bytes).await?.error.is_some() {
+                let probe = statement::probe_all(target, parts);
+                if self.pipe.once(&probe, [Some(&zero[..])].into_iter()).await?.error.is_some() {
                     around.shared.forbid_streaming();
                     return Err(twice(target, self.point.as_ref()));
                 }
@@ -225,10 +222,7 @@ impl Large {
 
     async fn named(&mut self, command: &str, subxid: u64) -> Result<()> {
         let statement = Statement { sql: format!("{command} walferry_{subxid}"), types: Vec::new() };
-        let mut group = self.pipe.group()?;
-        group.once(&statement, std::iter::empty())?;
-        let bytes = group.finish();
-        self.pipe.call(bytes).await?.error.map_or(Ok(()), |error| Err(error.into()))
+        self.pipe.once(&statement, std::iter::empty()).await?.error.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
@@ -245,9 +239,4 @@ fn twice(target: &Target, point: Option<&CommitPoint>) -> Error {
             point.xid, point.commit_lsn
         )),
     }
-}
-
-/// Nothing of a large transaction counts as applied before this.
-pub fn advance(prev: Lsn, point: &CommitPoint) -> Advance {
-    Advance { prev, lsn: point.end_lsn }
 }

@@ -22,6 +22,7 @@ mod queue;
 mod receive;
 mod record;
 mod shared;
+mod side;
 mod statement;
 mod target;
 mod targets;
@@ -39,8 +40,8 @@ use adapter::Adapter;
 use assemble::{Assemble, Unit};
 pub use conflict::Policy;
 use journal::Landed;
-use large::{Around, Large};
-use model::{CommitPoint, Transaction};
+use large::Large;
+use model::Transaction;
 pub use pipe::{Connect, Pipe};
 pub use queue::{Draining, Piece, queue};
 pub use receive::Receive;
@@ -58,9 +59,6 @@ const IDLE_PROGRESS: Duration = Duration::from_secs(5);
 const DURABILITY: Duration = Duration::from_millis(100);
 /// The journal is pruned this often.
 const PRUNE: Duration = Duration::from_secs(10);
-
-/// No more transactions in progress than this are written side by side.
-const MOST_LARGE: usize = 6;
 
 /// What an applier is made of.
 pub struct Parts {
@@ -241,78 +239,6 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    async fn large(&mut self, xid: u64, point: Option<CommitPoint>) -> Result<(&mut Large, Around<'_>)> {
-        if !self.larges.contains_key(&xid) {
-            let pipe = match self.spare.pop() {
-                Some(pipe) => pipe,
-                None => self.another_writer().await?,
-            };
-            self.larges.insert(xid, Large::begin(pipe, point).await?);
-        }
-        let around = around(&mut self.parts, self.shared);
-        match self.larges.get_mut(&xid) {
-            Some(large) => Ok((large, around)),
-            None => Err(Error::protocol("a large transaction went away")),
-        }
-    }
-
-    /// A connection for one more transaction in progress. If there are too many, or the destination has no room for it, they
-    /// are asked for again once they have committed, one after the other.
-    async fn another_writer(&mut self) -> Result<Pipe> {
-        if self.larges.len() < MOST_LARGE {
-            match self.parts.connect.writer(self.larges.len() + 1).await {
-                Ok(pipe) => return Ok(pipe),
-                Err(error) if self.larges.is_empty() => return Err(error),
-                Err(error) => tracing::debug!("no further writer: {error}"),
-            }
-        }
-        self.shared.forbid_streaming();
-        Err(Error::unreachable(
-            "more transactions in progress than connections for them; asking for them again once they have committed",
-        ))
-    }
-
-    async fn commit_large(&mut self, point: CommitPoint) -> Result<()> {
-        self.settle_all().await?;
-        let skip = self.parts.writer.skips(&point);
-        let Some(large) = self.larges.remove(&point.xid) else { return self.nothing(point).await };
-        let changes = large.changes();
-        let advance = large::advance(self.parts.writer.committed(), &point);
-        let mut around = around(&mut self.parts, self.shared);
-        if skip {
-            self.spare.push(large.roll_back(&mut around).await?);
-            return self.nothing(point).await;
-        }
-        let (landed, pipe) = large.commit(advance, &mut around).await?;
-        self.spare.push(pipe);
-        self.parts.writer.follow(landed);
-        self.uncounted.push_back((landed.lsn, 1, changes));
-        self.landed(landed);
-        Ok(())
-    }
-
-    /// A large transaction of which nothing is written: it is skipped, or all of it rolled back at the source.
-    async fn nothing(&mut self, point: CommitPoint) -> Result<()> {
-        self.pending.push(Transaction { point, changes: Vec::new(), weight: 0 });
-        self.send().await
-    }
-
-    async fn abort_large(&mut self, xid: u64, subxid: u64) -> Result<()> {
-        if !self.larges.contains_key(&xid) {
-            return Ok(());
-        }
-        if xid != subxid {
-            let (large, mut around) = self.large(xid, None).await?;
-            return large.abort(subxid, &mut around).await;
-        }
-        self.settle_all().await?;
-        if let Some(large) = self.larges.remove(&xid) {
-            let mut around = around(&mut self.parts, self.shared);
-            self.spare.push(large.roll_back(&mut around).await?);
-        }
-        Ok(())
-    }
-
     fn landed(&mut self, landed: Landed) {
         self.progressed = Instant::now();
         self.waiting.push(landed);
@@ -341,9 +267,8 @@ impl<'a> Applier<'a> {
 
     /// What has been applied: with nothing on its way, all that the source has sent.
     fn note_applied(&mut self) {
-        let idle = self.pending.is_empty() && self.parts.writer.in_flight() == 0;
         let committed = self.parts.writer.committed();
-        self.shared.applied(if idle { committed.max(self.position) } else { committed });
+        self.shared.applied(if self.is_idle() { committed.max(self.position) } else { committed });
     }
 
     async fn tick(&mut self) -> Result<()> {
@@ -351,9 +276,8 @@ impl<'a> Applier<'a> {
             let flushed = progress::flushed(self.parts.writer.targets.client()).await?;
             self.note_durable(flushed);
         }
-        let idle = self.pending.is_empty() && self.parts.writer.in_flight() == 0;
         let ahead = self.position > self.parts.writer.committed();
-        if idle && ahead && self.progressed.elapsed() >= IDLE_PROGRESS {
+        if self.is_idle() && ahead && self.progressed.elapsed() >= IDLE_PROGRESS {
             let batch = Batch { transactions: Vec::new(), lsn: self.position };
             if let Some(landed) = self.parts.writer.submit(batch).await? {
                 self.landed(landed);
@@ -370,7 +294,7 @@ impl<'a> Applier<'a> {
     /// Whether the end has come; then all that was written is made durable.
     async fn ended(&mut self) -> Result<Option<Ended>> {
         let until = *self.parts.until.borrow();
-        let idle = self.pending.is_empty() && self.parts.writer.in_flight() == 0;
+        let idle = self.is_idle();
         let reached = |lsn: Lsn| until.is_some_and(|until| lsn >= until);
         let ended = if reached(self.parts.writer.committed()) || (idle && reached(self.position)) {
             Ended::Reached
@@ -382,19 +306,12 @@ impl<'a> Applier<'a> {
         if let Some(landed) = self.parts.writer.drain().await? {
             self.landed(landed);
         }
-        let lsn = if idle { self.position } else { Lsn(0) };
-        self.seal(lsn).await?;
+        let landed = self.parts.writer.seal(if idle { self.position } else { Lsn::ZERO }).await?;
+        self.landed(landed);
         Ok(Some(ended))
     }
 
-    async fn seal(&mut self, lsn: Lsn) -> Result<()> {
-        let landed = self.parts.writer.seal(lsn).await?;
-        self.landed(landed);
-        Ok(())
+    fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.parts.writer.in_flight() == 0
     }
-}
-
-/// What large transactions need of the writer.
-fn around<'p>(parts: &'p mut Parts, shared: &'p Shared) -> Around<'p> {
-    Around { targets: &mut parts.writer.targets, task: &parts.task, policies: &parts.policies, shared }
 }

@@ -10,12 +10,10 @@ use crate::pg::Lsn;
 /// A source table as the rows of the stream have it. Made once per description; never changed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Relation {
-    /// Counts the descriptions of this process: two descriptions never share it.
+    /// Counts the descriptions of this stream: two descriptions never share it.
     pub id: usize,
     /// `pg_class.oid` at the source.
     pub oid: u32,
-    /// `pg_class.relkind`: `r` or `p`.
-    pub kind: u8,
     /// Schema at the source.
     pub schema: String,
     /// Name at the source.
@@ -94,6 +92,16 @@ impl Row {
     /// The bytes: a tuple of binary COPY where no cell is unchanged.
     pub fn bytes(&self) -> &Bytes {
         &self.0
+    }
+
+    /// The same row, its unchanged cells taken from an older one.
+    pub fn filled_from(self, old: &Row) -> Self {
+        if !self.has_unchanged() {
+            return self;
+        }
+        let cell = |(old, new)| if new == Cell::Unchanged { old } else { new };
+        let cells: Vec<Cell<'_>> = old.cells().zip(self.cells()).map(cell).collect();
+        Self::build(cells.into_iter())
     }
 
     /// Whether a TOASTed cell is missing because it did not change.

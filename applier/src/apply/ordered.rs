@@ -3,19 +3,17 @@
 
 use bytes::Bytes;
 use std::sync::Arc;
-use walferry_wire::tuple::Cell;
 
 use super::conflict::{Kind, Policy, Resolution, resolve};
 use super::encode::sent;
-use super::journal::{self, Advance, Landed};
 use super::locate::{self, Found};
 use super::model::{Change, CommitPoint, OldRow, Relation, Row};
 use super::pipe::{Outcome, Pipe};
-use super::record::Record;
+use super::record::{Record, rejected, stopped};
 use super::statement::Statement;
 use super::target::Target;
 use super::targets::Targets;
-use super::write::{Policies, failed};
+use super::write::Policies;
 use crate::error::{Error, Result};
 use crate::pg::ServerError;
 use crate::state::conflicts;
@@ -40,6 +38,7 @@ struct Deferred {
     row: Row,
     inserted: bool,
     change: i64,
+    relation: Option<Arc<Relation>>,
 }
 
 impl<'a> Ordered<'a> {
@@ -87,9 +86,9 @@ impl<'a> Ordered<'a> {
 
     /// Looks after the deferrable constraints, now that all changes of the transaction are written.
     async fn look_after(&mut self) -> Result<()> {
-        for Deferred { target, row, inserted, change } in std::mem::take(&mut self.deferred) {
+        for Deferred { target, row, inserted, change, relation } in std::mem::take(&mut self.deferred) {
             self.change = change;
-            self.relation = None;
+            self.relation = relation;
             let (mut ours, mut rivals): (Vec<Found>, Vec<Found>) = (Vec::new(), Vec::new());
             for (statement, values) in locate::rivals(&target, &row, false) {
                 for found in locate::found(self.run(&statement, &values).await?)? {
@@ -107,7 +106,11 @@ impl<'a> Ordered<'a> {
                 | Resolution::Stopped
                 | Resolution::Inserted
                 | Resolution::AlreadyGone
-                | Resolution::Incomplete => return Err(stopped(&target, kind, self.point)),
+                | Resolution::Incomplete => {
+                    self.stopped_by =
+                        Some(self.record(&target, kind, Resolution::Stopped, &row, &row, &[], None));
+                    return Err(stopped(&target, kind, self.point));
+                }
             }
         }
         Ok(())
@@ -131,12 +134,8 @@ impl<'a> Ordered<'a> {
         let stopped = async {
             self.pipe.command("ROLLBACK").await?;
             if let Some(record) = &self.stopped_by {
-                let mut group = self.pipe.group()?;
-                group.once(&record.statement, record.values())?;
-                let bytes = group.finish();
-                if let Some(error) = self.pipe.call(bytes).await?.error {
-                    return Err(Error::from(error));
-                }
+                let outcome = self.pipe.once(&record.statement, record.values()).await?;
+                return outcome.error.map_or(Ok(()), |error| Err(Error::from(error)));
             }
             Ok(())
         };
@@ -294,8 +293,13 @@ impl<'a> Ordered<'a> {
     /// The other rows that hold unique values of this one.
     async fn rivals(&mut self, target: &Arc<Target>, new: &Row, own: Option<&Found>) -> Result<Vec<Found>> {
         if !target.probes.is_empty() {
-            let (target, row, inserted) = (target.clone(), new.clone(), own.is_none());
-            self.deferred.push(Deferred { target, row, inserted, change: self.change });
+            self.deferred.push(Deferred {
+                target: target.clone(),
+                row: new.clone(),
+                inserted: own.is_none(),
+                change: self.change,
+                relation: self.relation.clone(),
+            });
         }
         let mut rivals: Vec<Found> = Vec::new();
         for (statement, values) in locate::rivals(target, new, true) {
@@ -340,7 +344,8 @@ impl<'a> Ordered<'a> {
     ) -> Result<()> {
         let outcome = self.call(statement, values).await?;
         let Some(error) = outcome.error else { return Ok(()) };
-        let came_between = error.code == "23505" && target.enforces(error.constraint.as_deref());
+        let came_between =
+            !new.has_unchanged() && error.code == "23505" && target.enforces(error.constraint.as_deref());
         if came_between {
             return Err(Error::unreachable(
                 "a row of the same key was written at the destination just now; looking again",
@@ -364,55 +369,14 @@ impl<'a> Ordered<'a> {
     }
 
     async fn call(&mut self, statement: &Statement, values: &[Option<Vec<u8>>]) -> Result<Outcome> {
-        let mut group = self.pipe.group()?;
-        group.once(statement, values.iter().map(Option::as_deref))?;
-        let bytes = group.finish();
-        self.pipe.call(bytes).await
-    }
-}
-
-/// Ends the block that ordered mode wrote in: progress, then COMMIT.
-pub async fn finish(pipe: &mut Pipe, task: &str, advance: Advance) -> Result<Landed> {
-    let mut group = pipe.group()?;
-    journal::advance(&mut group, task, advance)?;
-    journal::commit(&mut group)?;
-    let bytes = group.finish();
-    let outcome = pipe.call(bytes).await?;
-    match outcome.error {
-        None => journal::landed(&outcome, advance.lsn),
-        Some(error) => Err(failed(error)),
+        self.pipe.once(statement, values.iter().map(Option::as_deref)).await
     }
 }
 
 /// Unchanged cells are in the old row where that is whole.
 fn fill(new: &Row, old: &OldRow) -> Row {
-    let OldRow::Full(old) = old else { return new.clone() };
-    let filled: Vec<Cell<'_>> = old
-        .cells()
-        .zip(new.cells())
-        .map(|(old, new)| if new == Cell::Unchanged { old } else { new })
-        .collect();
-    Row::build(filled.into_iter())
-}
-
-fn stopped(target: &Target, kind: Kind, point: &CommitPoint) -> Error {
-    Error::rejected(format!(
-        "conflict {kind} on the destination table {}; `walferry conflicts` shows the rows; change the destination's row, \
-         or set [apply] conflict, or run `walferry skip {}`",
-        target.readable(),
-        point.commit_lsn
-    ))
-}
-
-/// A server's message may quote a value (class 22, data exceptions), so only its code is told then.
-fn rejected(target: &Target, error: &ServerError, point: &CommitPoint) -> Error {
-    let said = if error.code.starts_with("22") { "a value does not fit" } else { error.message.as_str() };
-    Error::rejected(format!(
-        "the destination table {} rejects a row: {said} (SQLSTATE {}); `walferry conflicts` shows it; change the \
-         destination so that it fits, or run `walferry skip {}`",
-        target.readable(),
-        error.code,
-        point.commit_lsn
-    ))
-    .with_sqlstate(&error.code)
+    match old {
+        OldRow::Full(old) => new.clone().filled_from(old),
+        OldRow::None | OldRow::Key(_) | OldRow::Unidentifiable => new.clone(),
+    }
 }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::group::{Group, Prepared};
+use super::statement::Statement;
 use crate::error::{Error, Result};
 use crate::pg::{Conninfo, Frame, Raw, RawReceiver, RawSender, ServerError, Session, origin};
 
@@ -103,6 +104,18 @@ impl Pipe {
     pub async fn call(&mut self, group: Bytes) -> Result<Outcome> {
         self.send(group).await;
         self.outcome().await
+    }
+
+    /// One statement by itself, used once.
+    pub async fn once<'v>(
+        &mut self,
+        statement: &Statement,
+        values: impl Iterator<Item = Option<&'v [u8]>>,
+    ) -> Result<Outcome> {
+        let mut group = self.group()?;
+        group.once(statement, values)?;
+        let bytes = group.finish();
+        self.call(bytes).await
     }
 
     /// One command by itself, for example ROLLBACK; its failure is an error.

@@ -9,6 +9,7 @@ use super::locate::{self, Values};
 use super::model::{CommitPoint, Row};
 use super::statement::Statement;
 use super::target::{Access, Target};
+use crate::error::Error;
 use crate::pg::{ServerError, quote};
 use crate::state::conflicts::{RECORD, RECORD_PARAMETERS};
 
@@ -106,4 +107,27 @@ fn identity(target: &Target) -> Vec<usize> {
         Access::Key(parts) => parts.iter().map(|part| part.column).collect(),
         Access::Image(columns) => columns.clone(),
     }
+}
+
+/// What is said of a conflict that stops the task.
+pub fn stopped(target: &Target, kind: Kind, point: &CommitPoint) -> Error {
+    Error::rejected(format!(
+        "conflict {kind} on the destination table {}; `walferry conflicts` shows the rows; change the destination's row, \
+         or set [apply] conflict, or run `walferry skip {}`",
+        target.readable(),
+        point.commit_lsn
+    ))
+}
+
+/// What is said of a row that the destination rejects. A server's message may quote a value (class 22, data exceptions), so only its code is told then.
+pub fn rejected(target: &Target, error: &ServerError, point: &CommitPoint) -> Error {
+    let said = if error.code.starts_with("22") { "a value does not fit" } else { error.message.as_str() };
+    Error::rejected(format!(
+        "the destination table {} rejects a row: {said} (SQLSTATE {}); `walferry conflicts` shows it; change the \
+         destination so that it fits, or run `walferry skip {}`",
+        target.readable(),
+        error.code,
+        point.commit_lsn
+    ))
+    .with_sqlstate(&error.code)
 }

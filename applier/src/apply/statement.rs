@@ -1,6 +1,6 @@
 //! The text of every statement that writes rows, one function per kind. Values are parameters; names come quoted from
-//! [`Target`]. Each statement asserts its row count inside the server (rule 1), so that what is behind it, COMMIT
-//! included, does not happen when the count is not the expected one.
+//! [`Target`]. Each but COPY, which writes all its rows or fails, asserts its row count inside the server (rule 1), so that
+//! what is behind it, COMMIT included, does not happen when the count is not the expected one.
 
 use super::target::{Access, KeyPart, Target};
 use crate::pg::quote;

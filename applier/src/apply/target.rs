@@ -13,7 +13,7 @@ use walferry_wire::tuple::{self, Cell};
 /// A relation of the source, fitted to a table of the destination.
 #[derive(Debug)]
 pub struct Target {
-    /// Counts the targets of this process.
+    /// Counts the targets of this stream.
     pub id: usize,
     /// The relation, as described.
     pub relation: Arc<Relation>,
@@ -113,7 +113,8 @@ impl Target {
     /// Whether a unique index of this name is one that rows are looked up by.
     pub fn enforces(&self, constraint: Option<&str>) -> bool {
         let named = |index: &UniqueIndex| constraint == Some(index.name.as_str());
-        self.table.unique_indexes.iter().any(|index| named(index) && index.immediate && !index.partial)
+        let usable = |index: &&UniqueIndex| index.immediate && !index.partial && self.parts(index).is_some();
+        self.table.unique_indexes.iter().filter(usable).any(named)
     }
 
     /// The columns of one of the table's unique indexes, if the source has them all.
@@ -131,12 +132,7 @@ impl Target {
 
     /// The key of the row as it was; `new` has it when the identity did not change.
     pub fn old_key(&self, old: &OldRow, new: Option<&Row>) -> Result<Key> {
-        match (old, new) {
-            (OldRow::Full(row), _) => Ok(self.key_of(row)),
-            (OldRow::Key(row), _) => Ok(self.key_of(&self.widen(row))),
-            (OldRow::None, Some(new)) => Ok(self.key_of(new)),
-            (OldRow::None, None) | (OldRow::Unidentifiable, _) => Err(self.unidentifiable()),
-        }
+        self.before(old, new).map(|row| self.key_of(&row))
     }
 
     /// The row as it was, in the layout of the relation's columns, if it can be found by that.

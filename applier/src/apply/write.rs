@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::conflict::Policy;
 use super::encode;
-use super::journal::{self, Advance, Landed};
+use super::journal::{self, Advance, Landed, failed, fenced};
 use super::model::{CommitPoint, Transaction};
-use super::ordered::{self, Ordered};
+use super::ordered::Ordered;
 use super::pipe::{Outcome, Pipe};
 use super::targets::Targets;
 use crate::error::{Error, Result};
@@ -94,8 +94,7 @@ impl Writer {
         }
     }
 
-    /// Waits for the oldest batch. Can be dropped while it waits for the outcome, not during what follows a failure:
-    /// see [`Writer::outcome`].
+    /// Takes the outcome of the oldest batch; if it failed, writes it and those behind it again. Must not be dropped.
     pub async fn settle(&mut self, outcome: Outcome) -> Result<Landed> {
         if outcome.committed { self.land(&outcome) } else { self.recover().await }
     }
@@ -263,7 +262,7 @@ impl Writer {
         } else if let Err(error) = ordered.transaction(&transaction.changes).await {
             return Err(ordered.stop(error).await);
         }
-        let landed = ordered::finish(&mut self.pipe, &self.task, advance).await?;
+        let landed = journal::finish(&mut self.pipe, &self.task, advance).await?;
         self.committed = batch.lsn;
         Ok(landed)
     }
@@ -287,13 +286,4 @@ fn verdict(error: &ServerError) -> Verdict {
         "23505" if error.schema.as_deref() == Some("walferry_state") => Verdict::Fenced,
         _ => Verdict::Slower,
     }
-}
-
-fn fenced() -> Error {
-    Error::unreachable("another applier of this task has moved its progress on; starting again from there")
-}
-
-/// A failure of a group that holds nothing but progress.
-pub fn failed(error: ServerError) -> Error {
-    if error.code == progress::FENCED { fenced() } else { error.into() }
 }

@@ -72,8 +72,6 @@ pub struct Column {
 pub struct UniqueIndex {
     /// Name.
     pub name: String,
-    /// It backs the primary key.
-    pub primary: bool,
     /// Checked at once; a deferrable one is not enforced for replicated rows at all (rule 12).
     pub immediate: bool,
     /// Covers some rows only, or expressions: rows cannot be found by it.

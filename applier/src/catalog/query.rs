@@ -112,7 +112,6 @@ fn unique_indexes(rows: &[Row]) -> Vec<UniqueIndex> {
 fn index(row: &Row) -> UniqueIndex {
     UniqueIndex {
         name: row.get(1),
-        primary: row.get(2),
         immediate: row.get(3),
         partial: row.get(4),
         nulls_not_distinct: row.get(5),

@@ -83,6 +83,11 @@ impl Config {
         Ok(self)
     }
 
+    /// What the task's sessions are called, but for its writers.
+    pub fn session_name(&self) -> String {
+        format!("walferry:{}", self.task.name)
+    }
+
     /// The slot's name: as configured, else `walferry_` and the task's name in lower case with `_` for `-`.
     pub fn slot(&self) -> String {
         match &self.source.slot {

@@ -72,5 +72,5 @@ pub async fn skip(config: &Config, lsn: crate::pg::Lsn) -> Result<()> {
 }
 
 fn session(config: &Config) -> Session {
-    Session::query(&format!("walferry:{}", config.task.name))
+    Session::query(&config.session_name())
 }

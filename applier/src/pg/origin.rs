@@ -26,7 +26,8 @@ fn advise(error: Error) -> Error {
             "; GRANT EXECUTE ON FUNCTION pg_replication_origin_oid(text), pg_replication_origin_create(text), \
              pg_replication_origin_session_setup(text) TO the role of [destination]",
         ),
-        Some(_) => error.and("; raise max_replication_slots at the destination (18: max_active_replication_origins)"),
-        None => error,
+        // object_not_in_prerequisite_state (none may be used), configuration_limit_exceeded (all are)
+        Some("55000" | "53400") => error.and("; raise max_replication_slots at the destination (18: max_active_replication_origins)"),
+        Some(_) | None => error,
     }
 }

@@ -35,7 +35,7 @@ pub struct Task {
     pub destination: Conninfo,
     /// Positions and counters.
     pub shared: Arc<Shared>,
-    /// Where to end: `None` runs for ever, `Some(None)` will be known once the source has been asked.
+    /// Where to end; `None` runs for ever.
     pub until: Option<Until>,
     /// The end as an LSN, as soon as it is known.
     pub target: watch::Sender<Option<Lsn>>,
@@ -131,7 +131,7 @@ async fn note_failure(task: &Task, error: &Error) {
     if error.class() == Class::Stopped {
         return;
     }
-    let session = Session::query(&format!("walferry:{}", task.config.task.name));
+    let session = Session::query(&task.config.session_name());
     let Ok(client) = client(&task.destination, session).await else { return };
     let (transactions, changes) = task.shared.counts();
     let applied = task.shared.applied_lsn();

@@ -45,7 +45,7 @@ pub struct Ready {
 
 /// The name that all sessions of a task show, but for its writers.
 pub fn application_name(task: &Task) -> String {
-    format!("walferry:{}", task.config.task.name)
+    task.config.session_name()
 }
 
 /// The name that the writers of a task show once they may write.
@@ -53,7 +53,8 @@ pub fn writer_name(task: &Task) -> String {
     format!("walferry/{}", task.config.task.name)
 }
 
-/// A session that writes rows. The planner is kept on the indexes of the keys (docs/benchmarks.md), and plans are kept.
+/// A session that writes rows. The planner stays on the indexes of the keys, which is what batched updates need, and plans
+/// are kept.
 fn writer_session(task: &Task, name: &str, encoding: &str) -> Session {
     Session::writer(name, encoding)
         .set("synchronous_commit", task.config.apply.synchronous_commit.as_str())

@@ -52,7 +52,7 @@ struct Table {
 
 /// Prints how the task is; with `watch` again every second.
 pub async fn status(config: &Config, output: Output, watch: bool) -> Result<()> {
-    let name = format!("walferry:{}", config.task.name);
+    let name = config.session_name();
     let destination = client(&Conninfo::destination(&config.destination)?, Session::query(&name)).await?;
     let mut source: Option<Client> = None;
     loop {
@@ -177,7 +177,7 @@ fn text(status: &Status) -> String {
 
 /// Prints what was recorded, newest first.
 pub async fn conflicts(config: &Config, output: Output) -> Result<()> {
-    let name = format!("walferry:{}", config.task.name);
+    let name = config.session_name();
     let destination = client(&Conninfo::destination(&config.destination)?, Session::query(&name)).await?;
     let recorded = if state::is_installed(&destination).await? {
         state::conflicts::newest(&destination, config.task.name.as_str(), NEWEST).await?

@@ -143,13 +143,11 @@ impl Fold {
         if !fits {
             self.close(oid);
         }
-        if let std::collections::hash_map::Entry::Vacant(place) = self.open.entry(oid) {
-            place.insert(Open::new(target.clone()));
+        let open = self.open.entry(oid).or_insert_with(|| {
             self.order.push(oid);
-        }
-        if let Some(open) = self.open.get_mut(&oid) {
-            open.put(key, effect);
-        }
+            Open::new(target.clone())
+        });
+        open.put(key, effect);
     }
 
     fn close(&mut self, oid: u32) {
@@ -266,9 +264,9 @@ fn first(effect: Effect) -> Net {
 fn fold(net: &mut Net, effect: Effect) {
     let before = std::mem::replace(net, Net::Absent);
     *net = match (before, effect) {
-        (Net::Insert(old), Effect::Update(new)) => Net::Insert(merge(&old, new)),
-        (Net::Update(old), Effect::Update(new)) => Net::Update(merge(&old, new)),
-        (Net::Replace(old), Effect::Update(new)) => Net::Replace(merge(&old, new)),
+        (Net::Insert(old), Effect::Update(new)) => Net::Insert(new.filled_from(&old)),
+        (Net::Update(old), Effect::Update(new)) => Net::Update(new.filled_from(&old)),
+        (Net::Replace(old), Effect::Update(new)) => Net::Replace(new.filled_from(&old)),
         (Net::Insert(_), Effect::Delete) => Net::Absent,
         (Net::Update(_) | Net::Replace(_) | Net::Delete | Net::Absent, Effect::Delete) => Net::Delete,
         (Net::Delete, Effect::Insert(new)) => Net::Replace(new),
@@ -277,17 +275,6 @@ fn fold(net: &mut Net, effect: Effect) {
         }
         (Net::Delete | Net::Absent, Effect::Update(new)) => Net::Update(new),
     };
-}
-
-/// The newer row, its unchanged cells taken from the older.
-fn merge(old: &Row, new: Row) -> Row {
-    if !new.has_unchanged() {
-        return new;
-    }
-    let filled: Vec<Cell<'_>> = (old.cells().zip(new.cells()))
-        .map(|(old, new)| if new == Cell::Unchanged { old } else { new })
-        .collect();
-    Row::build(filled.into_iter())
 }
 
 #[cfg(test)]

@@ -32,7 +32,6 @@ fn relation(key_type: u32) -> Arc<Relation> {
     Arc::new(Relation {
         id: 1,
         oid: 1,
-        kind: b'r',
         schema: "s".to_owned(),
         name: "t".to_owned(),
         ancestors: Vec::new(),
@@ -64,7 +63,6 @@ fn table(relation: &Relation, with_key: bool) -> Arc<catalog::Table> {
     };
     let primary = catalog::UniqueIndex {
         name: "t_pkey".to_owned(),
-        primary: true,
         immediate: true,
         partial: false,
         nulls_not_distinct: false,
