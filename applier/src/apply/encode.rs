@@ -126,7 +126,7 @@ fn insert(group: &mut Group<'_>, run: &Run) -> Result<()> {
     if target.copyable && (rows.len() >= COPY_ROWS || large()) {
         return group.copy(Purpose::Target(target.id, Kind::Copy), || statement::copy(target), rows.iter());
     }
-    let all: Vec<u16> = (0..target.columns.len() as u16).collect();
+    let all = target.all();
     let arrays = params::columns(target, &all, rows.iter());
     counted(
         group,

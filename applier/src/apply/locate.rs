@@ -6,7 +6,7 @@ use super::encode::image_values;
 use super::model::Row;
 use super::params;
 use super::pipe::Outcome;
-use super::statement::{INT8_OID, Statement, insert as insert_statement, scalar, scalar_types};
+use super::statement::{INT8_OID, Statement, TEXT_OID, insert as insert_statement, scalar, scalar_types};
 use super::target::{Access, KeyPart, Target};
 use crate::catalog::UniqueIndex;
 use crate::error::{Error, Result};
@@ -25,7 +25,6 @@ pub struct Found {
     pub ours: bool,
 }
 
-const TEXT_OID: u32 = 25;
 /// What every lookup returns.
 const ADDRESS: &str = "t.tableoid::text, t.ctid::text, \
     t.xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()::xid";
@@ -57,7 +56,7 @@ pub fn rivals(target: &Target, new: &Row, immediate: bool) -> Vec<(Statement, Va
 
 fn by_key(target: &Target, row: &Row, parts: &[KeyPart], nulls_equal: bool) -> (Statement, Values) {
     let columns: Vec<usize> = parts.iter().map(|part| part.column).collect();
-    let values: Values = image_values(row, &columns).map(|value| value.map(<[u8]>::to_vec)).collect();
+    let values = values(row, &columns);
     let equal = |(n, part): (usize, &KeyPart)| {
         let name = &target.columns[part.column].name;
         match values[n] {
@@ -77,8 +76,12 @@ fn by_image(target: &Target, row: &Row, columns: &[usize]) -> (Statement, Values
         names.join(", "),
         params.join(", ")
     );
-    let values = image_values(row, columns).map(|value| value.map(<[u8]>::to_vec)).collect();
-    lookup(target, &condition, columns.to_vec(), values)
+    lookup(target, &condition, columns.to_vec(), values(row, columns))
+}
+
+/// The given cells of a row as parameters of their own.
+fn values(row: &Row, columns: &[usize]) -> Values {
+    image_values(row, columns).map(|value| value.map(<[u8]>::to_vec)).collect()
 }
 
 fn lookup(target: &Target, condition: &str, columns: Vec<usize>, values: Values) -> (Statement, Values) {
@@ -90,7 +93,7 @@ fn lookup(target: &Target, condition: &str, columns: Vec<usize>, values: Values)
 
 /// Inserts one row.
 pub fn insert(target: &Target, new: &Row) -> (Statement, Values) {
-    let all: Vec<u16> = (0..target.columns.len() as u16).collect();
+    let all = target.all();
     let mut values: Values = params::columns(target, &all, [new].into_iter()).into_iter().map(Some).collect();
     values.push(Some(1_i64.to_be_bytes().to_vec()));
     (insert_statement(target), values)
@@ -106,7 +109,7 @@ pub fn overwrite(target: &Target, new: &Row, set: &[u16], at: &Found) -> (Statem
     let sql = format!("WITH {written} SELECT walferry_state.expect(count(*), ${count}) FROM w");
     let mut types: Vec<u32> = columns.iter().map(|column| target.columns[*column].element_oid).collect();
     types.extend([TEXT_OID, TEXT_OID, INT8_OID]);
-    let mut values: Values = image_values(new, &columns).map(|value| value.map(<[u8]>::to_vec)).collect();
+    let mut values = values(new, &columns);
     values.extend(address(at));
     (Statement { sql, types }, values)
 }
@@ -195,6 +198,5 @@ pub fn json(target: &Target, row: &Row, columns: &[usize], n: usize) -> (String,
         columns.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
     );
     let types = columns.iter().map(|at| target.columns[*at].element_oid).collect();
-    let values = image_values(row, columns).map(|value| value.map(<[u8]>::to_vec)).collect();
-    (sql, types, values)
+    (sql, types, values(row, columns))
 }

@@ -62,14 +62,10 @@ const PRUNE: Duration = Duration::from_secs(10);
 
 /// What an applier is made of.
 pub struct Parts {
-    /// The task's name.
-    pub task: String,
     /// Writes.
     pub writer: Writer,
     /// Another writer of the same task needs another session like it.
     pub connect: Connect,
-    /// What is done about conflicts, for large transactions.
-    pub policies: Policies,
     /// What the receiver brings.
     pub queue: Draining,
     /// What may be acknowledged.
@@ -285,8 +281,7 @@ impl<'a> Applier<'a> {
         }
         if self.pruned.elapsed() >= PRUNE {
             self.pruned = Instant::now();
-            let committed = self.parts.writer.committed();
-            progress::prune(self.parts.writer.targets.client(), &self.parts.task, committed).await?;
+            self.parts.writer.prune().await?;
         }
         Ok(())
     }

@@ -7,13 +7,11 @@ use walferry_wire::tuple::Cell;
 use super::conflict::{Kind, Resolution};
 use super::locate::{self, Values};
 use super::model::{CommitPoint, Row};
-use super::statement::Statement;
+use super::statement::{Statement, TEXT_OID};
 use super::target::{Access, Target};
 use crate::error::Error;
 use crate::pg::{ServerError, quote};
 use crate::state::conflicts::{RECORD, RECORD_PARAMETERS};
-
-const TEXT_OID: u32 = 25;
 
 /// A record that can be written now, or after the transaction was rolled back.
 #[derive(Debug)]

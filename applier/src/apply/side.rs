@@ -2,12 +2,10 @@
 //! connections that wait for the next ones.
 
 use super::Applier;
-use super::Parts;
 use super::journal::Advance;
 use super::large::{Around, Large};
 use super::model::{CommitPoint, Transaction};
 use super::pipe::Pipe;
-use super::shared::Shared;
 use crate::error::{Error, Result};
 
 /// No more transactions in progress than this are written side by side.
@@ -26,7 +24,7 @@ impl Applier<'_> {
             };
             self.larges.insert(xid, Large::begin(pipe, point).await?);
         }
-        let around = around(&mut self.parts, self.shared);
+        let around = self.parts.writer.around(self.shared);
         match self.larges.get_mut(&xid) {
             Some(large) => Ok((large, around)),
             None => Err(Error::protocol("a large transaction went away")),
@@ -55,7 +53,7 @@ impl Applier<'_> {
         let Some(large) = self.larges.remove(&point.xid) else { return self.nothing(point).await };
         let changes = large.changes();
         let advance = Advance { prev: self.parts.writer.committed(), lsn: point.end_lsn };
-        let mut around = around(&mut self.parts, self.shared);
+        let mut around = self.parts.writer.around(self.shared);
         if skip {
             self.spare.push(large.roll_back(&mut around).await?);
             return self.nothing(point).await;
@@ -84,14 +82,9 @@ impl Applier<'_> {
         }
         self.settle_all().await?;
         if let Some(large) = self.larges.remove(&xid) {
-            let mut around = around(&mut self.parts, self.shared);
+            let mut around = self.parts.writer.around(self.shared);
             self.spare.push(large.roll_back(&mut around).await?);
         }
         Ok(())
     }
-}
-
-/// What large transactions need of the writer.
-fn around<'p>(parts: &'p mut Parts, shared: &'p Shared) -> Around<'p> {
-    Around { targets: &mut parts.writer.targets, task: &parts.task, policies: &parts.policies, shared }
 }

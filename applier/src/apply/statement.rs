@@ -16,13 +16,15 @@ pub struct Statement {
 
 /// `int8`, the type of expected counts.
 pub const INT8_OID: u32 = 20;
+/// `text`.
+pub const TEXT_OID: u32 = 25;
 
 /// Insert through arrays, one per column; then the expected count.
 pub fn insert(target: &Target) -> Statement {
     if target.columns.is_empty() {
         return insert_nothing(target);
     }
-    let all: Vec<u16> = (0..target.columns.len() as u16).collect();
+    let all = target.all();
     let names = list(&all, |at| target.columns[at].name.clone());
     let values = list(&all, |at| element(target, at, at));
     let written = format!(
@@ -41,7 +43,7 @@ fn insert_nothing(target: &Target) -> Statement {
 
 /// Binary COPY of whole rows.
 pub fn copy(target: &Target) -> Statement {
-    let all: Vec<u16> = (0..target.columns.len() as u16).collect();
+    let all = target.all();
     let names = list(&all, |at| target.columns[at].name.clone());
     let sql = format!("COPY {} ({names}) FROM STDIN (FORMAT binary)", target.name());
     Statement { sql, types: Vec::new() }
@@ -101,7 +103,8 @@ pub fn definition(target: &Target) -> Statement {
 /// How many keys stand more than once in a deferrable constraint's columns; none may (rule 12).
 pub fn probe(target: &Target, parts: &[KeyPart]) -> Statement {
     let keys = key_columns(parts);
-    let values = list(&keys, |at| element(target, at, position(&keys, at)));
+    let value = |(n, at): (usize, &u16)| element(target, *at as usize, n);
+    let values = keys.iter().enumerate().map(value).collect::<Vec<_>>().join(", ");
     let written =
         format!("WHERE ({}) IN (SELECT {values} FROM {})", names(target, parts), unnest(target, &keys));
     Statement { sql: twice(target, parts, &written, keys.len() + 1), types: array_types(target, &keys) }
@@ -234,8 +237,4 @@ fn matching(target: &Target, parts: &[KeyPart]) -> String {
 
 fn list(columns: &[u16], text: impl Fn(usize) -> String) -> String {
     columns.iter().map(|at| text(*at as usize)).collect::<Vec<_>>().join(", ")
-}
-
-fn position(columns: &[u16], at: usize) -> usize {
-    columns.iter().position(|column| *column as usize == at).unwrap_or_default()
 }

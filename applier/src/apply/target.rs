@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::model::{OldRow, Relation, Row};
+use super::statement::TEXT_OID;
 use crate::catalog::{self, Table, TableRef, UniqueIndex};
 use crate::error::{Error, Result};
 use crate::pg::quote;
@@ -74,7 +75,6 @@ pub struct KeyPart {
     pub operator: String,
 }
 
-const TEXT_OID: u32 = 25;
 const TEXT_ARRAY_OID: u32 = 1009;
 
 /// Types whose equal values have equal bytes, so that a key may be compared as bytes: bool, bytea, "char", name, int8,
@@ -93,6 +93,11 @@ impl Target {
         let foldable = !in_order && probes.is_empty() && has_equal_bytes(&access, &relation, &table);
         let copyable = !in_order && columns.iter().all(|column| column.binary) && !columns.is_empty();
         Ok(Self { id, relation, columns, access, foldable, in_order, copyable, shared, probes, table })
+    }
+
+    /// All columns.
+    pub fn all(&self) -> Vec<u16> {
+        (0..self.columns.len() as u16).collect()
     }
 
     /// The name of the table as statements spell it.

@@ -11,9 +11,11 @@ use std::time::Duration;
 use super::conflict::Policy;
 use super::encode;
 use super::journal::{self, Advance, Landed, failed, fenced};
+use super::large::Around;
 use super::model::{CommitPoint, Transaction};
 use super::ordered::Ordered;
 use super::pipe::{Outcome, Pipe};
+use super::shared::Shared;
 use super::targets::Targets;
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, ServerError};
@@ -119,12 +121,23 @@ impl Writer {
         self.committed = landed.lsn;
     }
 
+    /// What large transactions need of the writer.
+    pub fn around<'w>(&'w mut self, shared: &'w Shared) -> Around<'w> {
+        Around { targets: &mut self.targets, task: &self.task, policies: &self.policies, shared }
+    }
+
+    /// Removes the rows of the journal that no batch can follow any more.
+    pub async fn prune(&self) -> Result<()> {
+        progress::prune(self.targets.client(), &self.task, self.committed).await
+    }
+
     /// Whether the user asked to pass over this transaction.
     pub fn skips(&self, point: &CommitPoint) -> bool {
         self.skips.contains(&point.commit_lsn)
     }
 
-    /// Moves progress to `lsn` (or keeps it, if it is there) in a transaction that is durable when this returns (rule 4): with it, all before it.
+    /// Moves progress to `lsn` (or keeps it, if it is there) in a transaction that is durable when this returns, and with
+    /// it all before it (rule 4).
     pub async fn seal(&mut self, lsn: Lsn) -> Result<Landed> {
         self.drain().await?;
         let mut group = self.pipe.group()?;

@@ -7,7 +7,6 @@ mod source;
 mod stop;
 mod until;
 
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -34,7 +33,7 @@ pub struct Task {
     /// Where the destination is.
     pub destination: Conninfo,
     /// Positions and counters.
-    pub shared: Arc<Shared>,
+    pub shared: Shared,
     /// Where to end; `None` runs for ever.
     pub until: Option<Until>,
     /// The end as an LSN, as soon as it is known.
@@ -50,7 +49,7 @@ pub async fn run(config: Config, until: Option<Until>) -> Result<u8> {
     let task = Task {
         source: Conninfo::source(&config.source)?,
         destination: Conninfo::destination(&config.destination)?,
-        shared: Arc::new(Shared::default()),
+        shared: Shared::default(),
         until,
         target: watch::Sender::new(None),
         stop: Stop::on_signals()?,

@@ -53,14 +53,11 @@ pub async fn run(task: &Task, again: bool, streamed: &mut bool) -> Result<Ended>
         every: status_interval(ready.source.wal_sender_timeout),
     };
     let name = task.config.task.name.as_str().to_owned();
-    let policies = policies(task);
     let questions = client(&task.destination, Session::query(&application_name(task))).await?;
     let targets = Targets::new(questions, ready.names);
     let parts = Parts {
-        task: name.clone(),
-        writer: Writer::new(ready.pipe, targets, name.clone(), policies.clone(), ready.skips, ready.progress),
+        writer: Writer::new(ready.pipe, targets, name.clone(), policies(task), ready.skips, ready.progress),
         connect: ready.connect,
-        policies,
         queue: draining,
         durable,
         until: task.target.subscribe(),

@@ -14,8 +14,6 @@ pub struct Source {
     pub encoding: String,
     /// The oid of the database.
     pub database_oid: u32,
-    /// `server_version_num`.
-    pub version: i32,
     /// `wal_sender_timeout` in milliseconds; 0 is none.
     pub wal_sender_timeout: u64,
     /// Where WAL ends.
@@ -34,7 +32,6 @@ pub struct Slot {
 /// Looks at the server and the extension.
 pub async fn look(client: &Client) -> Result<Source> {
     let sql = "SELECT pg_catalog.current_setting('server_encoding'), d.oid, \
-               pg_catalog.current_setting('server_version_num')::int, \
                (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'), \
                CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
                     ELSE pg_catalog.pg_current_wal_insert_lsn() END, \
@@ -43,14 +40,14 @@ pub async fn look(client: &Client) -> Result<Source> {
                EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'walferry'), d.datname::text \
                FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
     let row = client.query_one(sql, &[]).await.map_err(client_error)?;
-    let (wal_level, plugins): (String, Option<String>) = (row.get(5), row.get(6));
-    let database: String = row.get(8);
+    let (wal_level, plugins): (String, Option<String>) = (row.get(4), row.get(5));
+    let database: String = row.get(7);
     if wal_level != "logical" {
         return Err(Error::refused(format!(
             "wal_level is {wal_level} at the source; run ALTER SYSTEM SET wal_level = logical there and restart the server"
         )));
     }
-    if !row.get::<_, bool>(7) {
+    if !row.get::<_, bool>(6) {
         return Err(Error::refused(format!(
             "the extension walferry is not installed in the source's database {0}; \
              run CREATE EXTENSION walferry in it",
@@ -61,9 +58,8 @@ pub async fn look(client: &Client) -> Result<Source> {
     Ok(Source {
         encoding: row.get(0),
         database_oid: row.get(1),
-        version: row.get(2),
-        wal_sender_timeout: row.get::<_, i64>(3).unsigned_abs(),
-        insert_lsn: Lsn(row.get::<_, PgLsn>(4).into()),
+        wal_sender_timeout: row.get::<_, i64>(2).unsigned_abs(),
+        insert_lsn: Lsn(row.get::<_, PgLsn>(3).into()),
     })
 }
 

@@ -10,22 +10,27 @@ use crate::config::{Mapping, NamePattern, Objects};
 pub struct Names {
     rules: Vec<Mapping>,
     chosen: HashMap<u32, (String, String)>,
+    /// How many of the chosen tables go to each destination.
+    sources: HashMap<(String, String), usize>,
 }
 
 impl Names {
     /// Follows the `[[map]]` entries of the configuration.
     pub fn new(rules: &[Mapping]) -> Self {
-        Self { rules: rules.to_vec(), chosen: HashMap::new() }
+        Self { rules: rules.to_vec(), ..Self::default() }
     }
 
     /// Tables keep the names that they had when they were chosen, whatever the source calls them later.
     pub fn keep(&mut self, chosen: impl Iterator<Item = (u32, (String, String))>) {
-        self.chosen.extend(chosen);
+        for (oid, destination) in chosen {
+            *self.sources.entry(destination.clone()).or_default() += 1;
+            self.chosen.insert(oid, destination);
+        }
     }
 
     /// Whether several of the chosen tables go to this one.
     pub fn are_many(&self, destination: &(String, String)) -> bool {
-        self.chosen.values().filter(|to| *to == destination).nth(1).is_some()
+        self.sources.get(destination).is_some_and(|sources| *sources > 1)
     }
 
     /// Schema and name at the destination. A rule for the table goes before one for its schema.
