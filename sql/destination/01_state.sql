@@ -11,7 +11,9 @@ CREATE TABLE IF NOT EXISTS walferry_state.tasks (
     database_oid oid NOT NULL,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     phase text NOT NULL DEFAULT 'created',
+    stage text NOT NULL DEFAULT 'following',
     error text,
+    blocked_by text,
     source_lsn pg_lsn,
     received_lsn pg_lsn,
     applied_lsn pg_lsn,
@@ -32,7 +34,8 @@ CREATE TABLE IF NOT EXISTS walferry_state.progress (
     UNIQUE (task, worker, lsn)
 );
 
--- The tables that were chosen at the start, and where their rows go; they stay chosen through renames.
+-- The tables that were chosen at the start, and where their rows go; they stay chosen through renames. The second half
+-- is how far the copy of their rows is.
 CREATE TABLE IF NOT EXISTS walferry_state.tables (
     task text NOT NULL,
     source_oid oid NOT NULL,
@@ -40,7 +43,42 @@ CREATE TABLE IF NOT EXISTS walferry_state.tables (
     source_name text NOT NULL,
     destination_schema text NOT NULL,
     destination_name text NOT NULL,
+    state text NOT NULL DEFAULT 'copied',
+    rows bigint,
+    rows_total bigint,
+    bytes bigint,
+    bytes_total bigint,
+    kept bigint,
+    error text,
     PRIMARY KEY (task, source_oid)
+);
+
+-- The parts that tables are copied in. The snapshot is written in the transaction that writes the part's rows, and
+-- decides which changes of the stream the part has seen; none means that the part is not copied yet. Before `lsn` every
+-- change that the snapshot sees has been committed. Bounds are blocks or values of the key; the lower one is inside.
+CREATE TABLE IF NOT EXISTS walferry_state.parts (
+    task text NOT NULL,
+    source_oid oid NOT NULL,
+    part integer NOT NULL,
+    unit text NOT NULL,
+    lower text,
+    upper text,
+    snapshot text,
+    lsn pg_lsn,
+    rows bigint,
+    bytes bigint,
+    kept bigint,
+    PRIMARY KEY (task, source_oid, part)
+);
+
+-- The definitions that were carried over, each written in the transaction that made the object, and those that were not.
+CREATE TABLE IF NOT EXISTS walferry_state.definitions (
+    task text NOT NULL,
+    object text NOT NULL,
+    state text NOT NULL,
+    reason text,
+    statement text,
+    PRIMARY KEY (task, object)
 );
 
 -- Every conflict, with both rows. The only place where values of rows are kept outside their tables.

@@ -3,7 +3,7 @@
 
 use super::secret;
 use super::values::{
-    Conflict, DdlError, Definitions, Mode, NamePattern, Rate, Scope, SlotName, SynchronousCommit,
+    Conflict, DdlError, Definitions, Existing, Mode, NamePattern, Rate, Scope, SlotName, SynchronousCommit,
     TablePolicies, TaskName, TimeOfDay,
 };
 use crate::error::{Error, Result};
@@ -160,12 +160,23 @@ pub struct Copy {
     pub rate: Option<Rate>,
     /// Other limits for hours of the day.
     pub windows: Vec<Window>,
+    /// What happens to rows that are at the destination already.
+    pub existing: Existing,
+    /// The pg_dump that reads the definitions; looked for if absent.
+    pub pg_dump: Option<PathBuf>,
 }
 
 impl Default for Copy {
     fn default() -> Self {
         const JOBS: NonZeroU16 = NonZeroU16::new(4).expect("4 is not 0");
-        Self { jobs: JOBS, snapshot: true, rate: None, windows: Vec::new() }
+        Self {
+            jobs: JOBS,
+            snapshot: true,
+            rate: None,
+            windows: Vec::new(),
+            existing: Existing::default(),
+            pg_dump: None,
+        }
     }
 }
 

@@ -45,6 +45,19 @@ pub enum Definitions {
     None,
 }
 
+/// What the copy does about rows that are at the destination already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Existing {
+    /// They stay, and are counted.
+    #[default]
+    Keep,
+    /// The source's rows replace them.
+    Overwrite,
+    /// The table's copy fails.
+    Error,
+}
+
 /// What happens when the destination has another row than the change expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]

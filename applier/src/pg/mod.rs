@@ -16,6 +16,7 @@ mod raw;
 mod replication;
 mod server_error;
 mod session;
+mod snapshot;
 mod stream;
 mod tls;
 
@@ -26,4 +27,5 @@ pub use lsn::{Lsn, NotAnLsn};
 pub use raw::{Raw, RawReceiver, RawSender};
 pub use replication::{Event, Replication, ReplicationReceiver, ReplicationSender};
 pub use server_error::ServerError;
-pub use session::Session;
+pub use session::{Session, major};
+pub use snapshot::Snapshot;

@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::client_error;
 
 /// A chosen table.
@@ -43,4 +43,117 @@ pub async fn read(client: &Client, task: &str) -> Result<Vec<Chosen>> {
         destination: (row.get(3), row.get(4)),
     };
     Ok(rows.iter().map(chosen).collect())
+}
+
+/// How far the copy of a table's rows is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TableState {
+    /// Its rows have not been begun.
+    #[default]
+    Pending,
+    /// Its rows are on their way.
+    Copying,
+    /// All its rows are there; changes may be missing.
+    Copied,
+    /// It has all that its source had.
+    Level,
+    /// It could not be copied.
+    Failed,
+}
+
+impl TableState {
+    /// As `status` and `walferry_state.tables` spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TableState::Pending => "pending",
+            TableState::Copying => "copying",
+            TableState::Copied => "copied",
+            TableState::Level => "level",
+            TableState::Failed => "failed",
+        }
+    }
+}
+
+impl std::str::FromStr for TableState {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let all = [Self::Pending, Self::Copying, Self::Copied, Self::Level, Self::Failed];
+        let known = all.into_iter().find(|state| state.as_str() == text);
+        known.ok_or_else(|| Error::protocol(format!("walferry_state.tables has the state \"{text}\"")))
+    }
+}
+
+/// How far the copy of one table is, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TableProgress {
+    /// `pg_class.oid` at the source.
+    pub source_oid: u32,
+    /// Where it is.
+    pub state: TableState,
+    /// Rows written.
+    pub rows: i64,
+    /// About how many there are; exact once copied.
+    pub rows_total: Option<i64>,
+    /// Bytes written, as they travel.
+    pub bytes: i64,
+    /// About how many there are; exact once copied.
+    pub bytes_total: Option<i64>,
+    /// Rows of the destination that stayed as they were.
+    pub kept: i64,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// Writes how far the copy is.
+pub async fn note(client: &Client, task: &str, tables: &[TableProgress]) -> Result<()> {
+    let sql = "UPDATE walferry_state.tables t SET state = p.state, rows = p.rows, rows_total = p.rows_total, \
+               bytes = p.bytes, bytes_total = p.bytes_total, kept = p.kept, error = p.error \
+               FROM unnest($2::oid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], \
+               $8::bigint[], $9::text[]) AS p(oid, state, rows, rows_total, bytes, bytes_total, kept, error) \
+               WHERE t.task = $1 AND t.source_oid = p.oid";
+    let oids: Vec<u32> = tables.iter().map(|table| table.source_oid).collect();
+    let states: Vec<&str> = tables.iter().map(|table| table.state.as_str()).collect();
+    let numbers = |of: fn(&TableProgress) -> i64| tables.iter().map(of).collect::<Vec<_>>();
+    let totals = |of: fn(&TableProgress) -> Option<i64>| tables.iter().map(of).collect::<Vec<_>>();
+    let errors: Vec<Option<&str>> = tables.iter().map(|table| table.error.as_deref()).collect();
+    client
+        .execute(
+            sql,
+            &[
+                &task,
+                &oids,
+                &states,
+                &numbers(|table| table.rows),
+                &totals(|table| table.rows_total),
+                &numbers(|table| table.bytes),
+                &totals(|table| table.bytes_total),
+                &numbers(|table| table.kept),
+                &errors,
+            ],
+        )
+        .await
+        .map_err(client_error)?;
+    Ok(())
+}
+
+/// How far the copy of each table is.
+pub async fn progress(client: &Client, task: &str) -> Result<Vec<TableProgress>> {
+    let sql = "SELECT source_oid, state, coalesce(rows, 0), rows_total, coalesce(bytes, 0), bytes_total, \
+               coalesce(kept, 0), error FROM walferry_state.tables WHERE task = $1 \
+               ORDER BY source_schema, source_name";
+    let rows = client.query(sql, &[&task]).await.map_err(client_error)?;
+    let one = |row: &tokio_postgres::Row| {
+        Ok(TableProgress {
+            source_oid: row.get(0),
+            state: row.get::<_, &str>(1).parse()?,
+            rows: row.get(2),
+            rows_total: row.get(3),
+            bytes: row.get(4),
+            bytes_total: row.get(5),
+            kept: row.get(6),
+            error: row.get(7),
+        })
+    };
+    rows.iter().map(one).collect()
 }

@@ -144,7 +144,7 @@ pub async fn read(client: &Client, task: &str) -> Result<Option<Report>> {
 /// Removes everything of a task, conflicts included.
 pub async fn remove(client: &mut Client, task: &str) -> Result<()> {
     let transaction = client.transaction().await.map_err(client_error)?;
-    for table in ["conflicts", "skips", "tables", "progress", "tasks"] {
+    for table in ["conflicts", "skips", "definitions", "parts", "tables", "progress", "tasks"] {
         let sql = format!("DELETE FROM walferry_state.{table} WHERE task = $1");
         transaction.execute(&sql, &[&task]).await.map_err(client_error)?;
     }

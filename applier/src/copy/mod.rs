@@ -1,0 +1,1 @@
+//! Rows, from the source's tables into the destination's, by COPY.

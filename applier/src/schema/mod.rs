@@ -1,0 +1,1 @@
+//! Definitions: what pg_dump says of the source, made at the destination.
