@@ -12,7 +12,14 @@ major="${minor%%.*}"
 pg_regress="$("$pg_config" --pkglibdir)/pgxs/src/test/regress/pg_regress"
 say() { echo "regression: $*" >&2; }
 
-[ "$(cat "$folder/version" 2>/dev/null)" != "$minor" ] || exit 0
+# Its functions name the library by this path; a server's user must be able to read it.
+library="${TMPDIR:-/tmp}/walferry-regress-$minor"
+provide() { install -d -m 755 "$library" && install -m 755 "$folder/regress.so" "$library/regress.so"; }
+
+if [ "$(cat "$folder/version" 2>/dev/null)" = "$minor" ]; then
+    [ -e "$library/regress.so" ] || provide
+    exit 0
+fi
 [ -x "$pg_regress" ] || { say "$pg_regress is missing: install postgresql-server-dev-$major (make prepare)"; exit 1; }
 work="$(mktemp -d)"
 server=""
@@ -56,14 +63,12 @@ nearest() {
 as_server=(env LC_ALL=C.UTF-8)
 [ "$(id -u)" -ne 0 ] || as_server=(setpriv --reuid postgres --regid postgres --init-groups env LC_ALL=C.UTF-8)
 
-# regress.so, where a server's user can read it.
 build() {
     local tests="$work/package/src/test/regress"
     cc -shared -fPIC -O2 -w -I"$("$pg_config" --includedir-server)" -I"$tests" -o "$work/regress.so" "$tests/regress.c"
     install -d "$folder"
     install -m 755 "$work/regress.so" "$folder/regress.so"
-    install -d -m 755 "$library"
-    install -m 755 "$work/regress.so" "$library/regress.so"
+    provide
 }
 
 run() {
@@ -75,7 +80,7 @@ run() {
     "${as_server[@]}" "$bin/initdb" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync -D "$work/data" >/dev/null
     printf '%s\n' "listen_addresses = '127.0.0.1'" "port = $port" "unix_socket_directories = '$work'" 'fsync = off' \
         'max_prepared_transactions = 10' 'max_connections = 60' "lc_messages = 'C'" 'wal_level = minimal' \
-        'max_wal_senders = 0' >>"$work/data/postgresql.conf"
+        'max_wal_senders = 0' 'min_wal_size = 32MB' 'max_wal_size = 128MB' >>"$work/data/postgresql.conf"
     "${as_server[@]}" "$bin/postgres" -D "$work/data" >"$work/log" 2>&1 &
     server=$!
     until "${as_server[@]}" "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"; do
@@ -91,7 +96,6 @@ run() {
     server=""
 }
 
-library="${TMPDIR:-/tmp}/walferry-regress-$minor"
 fetch
 build
 run

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{DecimalBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{BinaryBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::tally::{Pace, Tally, bytes, of_bytes, rows};
 use crate::state::tables::{TableProgress, TableState};
@@ -192,7 +192,7 @@ impl Lines {
 
     fn show(&mut self, look: &Look) {
         for table in self.finished(look.tables) {
-            let (rows, bytes) = (HumanCount(rows(table).0), DecimalBytes(bytes(table).0));
+            let (rows, bytes) = (HumanCount(rows(table).0), BinaryBytes(bytes(table).0));
             tracing::info!("copied {}: {rows} rows, {bytes}", look.name(table.source_oid));
         }
         if self.told.is_none_or(|at| look.now.duration_since(at) >= EVERY) {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use indicatif::{DecimalBytes, FormattedDuration, HumanCount};
+use indicatif::{BinaryBytes, FormattedDuration, HumanCount};
 
 use crate::state::tables::{TableProgress, TableState};
 
@@ -71,9 +71,9 @@ fn reached(done: i64, total: Option<i64>) -> (u64, u64) {
     (done, done.max(positive(total.unwrap_or(0))))
 }
 
-/// `1.20 GB of 4.00 GB (30%)`.
+/// `1.20 GiB of 4.00 GiB (30%)`; units of 1024, as those of `[copy] rate`.
 pub fn of_bytes((done, total): (u64, u64)) -> String {
-    format!("{} of {} ({}%)", DecimalBytes(done), DecimalBytes(total), percent((done, total)))
+    format!("{} of {} ({}%)", BinaryBytes(done), BinaryBytes(total), percent((done, total)))
 }
 
 /// Whole percents; nothing to do counts as done.
@@ -113,9 +113,9 @@ impl Pace {
         Some(Duration::from_secs(total.saturating_sub(done).div_ceil(rate)))
     }
 
-    /// `; 20.00 MB/s; 00:01:10 left`, or nothing.
+    /// `; 20.00 MiB/s; 00:01:10 left`, or nothing.
     pub fn text(&self, now: Instant, bytes: (u64, u64)) -> String {
-        let rate = self.rate(now).map(|rate| format!("; {}/s", DecimalBytes(rate)));
+        let rate = self.rate(now).map(|rate| format!("; {}/s", BinaryBytes(rate)));
         let left = self.left(now, bytes).map(|left| format!("; {} left", FormattedDuration(left)));
         format!("{}{}", rate.unwrap_or_default(), left.unwrap_or_default())
     }
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!((sum.tables, sum.done, sum.failed), (4, 1, 1));
         assert_eq!((sum.bytes, sum.rows), ((1500, 2000), (150, 200)));
         let line = sum.line(&Pace::default(), Instant::now());
-        assert_eq!(line, "1 of 4 tables copied, 1 failed; 150 of about 200 rows; 1.50 kB of 2.00 kB (75%)");
+        assert_eq!(line, "1 of 4 tables copied, 1 failed; 150 of about 200 rows; 1.46 KiB of 1.95 KiB (75%)");
     }
 
     #[test]
@@ -153,11 +153,11 @@ mod tests {
         assert_eq!(pace.text(start, (0, 10)), "");
         for second in 0..60 {
             // A slow start, then a megabyte a second.
-            pace.sample(at(second), second.saturating_sub(30) * 1_000_000);
+            pace.sample(at(second), second.saturating_sub(30) * 1_048_576);
         }
-        assert_eq!(pace.rate(at(59)), Some(1_000_000));
-        assert_eq!(pace.left(at(59), (29_000_000, 89_000_000)), Some(Duration::from_secs(60)));
-        assert_eq!(pace.text(at(59), (29_000_000, 89_000_000)), "; 1.00 MB/s; 00:01:00 left");
+        assert_eq!(pace.rate(at(59)), Some(1_048_576));
+        assert_eq!(pace.left(at(59), (29 << 20, 89 << 20)), Some(Duration::from_secs(60)));
+        assert_eq!(pace.text(at(59), (29 << 20, 89 << 20)), "; 1.00 MiB/s; 00:01:00 left");
         assert!(pace.samples.len() < 20);
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use indicatif::{DecimalBytes, HumanCount};
+use indicatif::{BinaryBytes, HumanCount};
 
 use super::status::{Copied, Status};
 use super::tally::{self, Pace, Tally, percent};
@@ -92,8 +92,8 @@ fn row(width: usize, table: &Copied) -> String {
     let (rows, bytes) = (tally::rows(&table.progress), tally::bytes(&table.progress));
     let numbers = [
         HumanCount(rows.0).to_string(),
-        DecimalBytes(bytes.0).to_string(),
-        DecimalBytes(bytes.1).to_string(),
+        BinaryBytes(bytes.0).to_string(),
+        BinaryBytes(bytes.1).to_string(),
         percent(bytes).to_string(),
     ];
     let [rows, bytes, total, percent] = numbers.each_ref().map(String::as_str);
@@ -117,7 +117,7 @@ mod tests {
             state,
             rows: bytes / 100,
             bytes,
-            bytes_total: Some(4_000_000),
+            bytes_total: Some(4 << 20),
             ..TableProgress::default()
         };
         Copied::new(format!("public.{name}"), format!("public.{name}"), progress, false)
@@ -126,13 +126,13 @@ mod tests {
     #[test]
     fn what_is_at_work_stands_first() {
         let all = [
-            table("done", TableState::Copied, 4_000_000),
+            table("done", TableState::Copied, 4 << 20),
             table("waits", TableState::Pending, 0),
-            table("busy", TableState::Copying, 1_000_000),
+            table("busy", TableState::Copying, 1 << 20),
         ];
         let lines = tables(&all);
         assert_eq!(lines[1], "table         state                rows       bytes    of about    %");
-        assert_eq!(lines[2], "public.busy   copying           10,000     1.00 MB     4.00 MB   25");
+        assert_eq!(lines[2], "public.busy   copying           10,485    1.00 MiB    4.00 MiB   25");
         assert!(lines[3].starts_with("public.waits  pending"), "{}", lines[3]);
         assert!(lines[4].starts_with("public.done   copied "), "{}", lines[4]);
     }
