@@ -3,10 +3,10 @@
 use walferry_tests::session::literal;
 use walferry_tests::{Task, TaskBuilder};
 
-const EVERYTHING: &str = include_str!("full_definitions.sql");
+pub const EVERYTHING: &str = include_str!("full_definitions.sql");
 
 /// Roles of [`EVERYTHING`], on both clusters; several tests may make them at once.
-fn roles(task: &Task) {
+pub fn roles(task: &Task) {
     for side in [&task.source, &task.destination] {
         side.execute(
             "SELECT pg_advisory_lock(70); DO $$ BEGIN
