@@ -5,22 +5,23 @@ use walferry_tests::{Cluster, Task, corpora, whole};
 
 #[test]
 fn the_regression_database_of_postgresql_arrives_whole() {
-    let source = corpora::regression();
-    let destination = Cluster::start("");
-    let source_session = source.session("regression");
-    corpora::prepare_regression(&source_session, &destination);
+    let (source, destination) = (corpora::regression(), Cluster::start(""));
+    let theirs = source.session("regression");
+    theirs.execute("CREATE EXTENSION walferry");
     let mut task =
         Task::build("corpora-regress").source(&source).destination(&destination).full_only().create();
     task.set("source.url", source.url("regression"));
     task.set("objects.users", true);
-    let ended = task.run_full();
-    let log = ended.stderr;
-    let mut unsaid: Vec<String> =
-        whole::definition_differences(&source_session, &task.destination, &corpora::is_left_out);
-    // What is not carried over has been named.
-    unsaid.retain(|entry| !corpora::is_named(entry, &log));
-    unsaid.extend(whole::data_differences(&source_session, &task.destination));
-    assert!(unsaid.is_empty(), "{} differences:\n{}", unsaid.len(), unsaid.join("\n"));
+    let log = task.run_full().stderr;
+    let mut found =
+        whole::definition_differences(&theirs, &task.destination, &|entry| corpora::is_named(entry, &log));
+    found.extend(whole::data_differences(&theirs, &task.destination));
+    // Three tables whose inherited columns change places, and a view filled anew: PostgreSQL's own tools leave these, too.
+    let restored = corpora::restored(&theirs, &destination);
+    let known = whole::differences(&theirs, &restored);
+    assert!(known.len() < 10, "PostgreSQL's own tools leave {} differences", known.len());
+    found.retain(|finding| !known.contains(finding));
+    assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
 }
 
 #[test]

@@ -2,9 +2,9 @@
 //! tables, one with a big table among small ones.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::{Cluster, Session};
+use crate::{Cluster, Session, program};
 
 /// One big table and several small ones, with indexes and foreign keys; 500,000 events make 150 MB.
 pub fn large(events: u32) -> String {
@@ -28,26 +28,25 @@ pub fn regression() -> Cluster {
     Cluster::start_copy_of(&folder.join("data"), "")
 }
 
-/// What the database needs around it: the extension, and at the destination what a copy does not carry.
-pub fn prepare_regression(source: &Session, destination: &Cluster) {
-    source.execute("CREATE EXTENSION walferry");
-    drop(destination.session("postgres"));
+/// A database that PostgreSQL's own tools have restored from a dump of `source`.
+#[track_caller]
+pub fn restored(source: &Session, destination: &Cluster) -> Session {
+    let session = destination.session("postgres");
+    session.execute("CREATE DATABASE restored");
+    let dump = destination.folder().join("dump.sql");
+    for (name, option, url) in
+        [("pg_dump", "-bf", source.url()), ("psql", "-Xqf", destination.url("restored").as_str())]
+    {
+        let done = Command::new(program(name)).arg(option).arg(&dump).arg(url).stdout(Stdio::null()).status();
+        assert!(done.is_ok_and(|status| status.success()), "{name} failed");
+    }
+    destination.session("restored")
 }
 
-/// Kinds of objects that are never carried over, by the line of `pg_dump` that names them.
-pub fn is_left_out(entry: &str) -> bool {
-    let kinds =
-        ["FOREIGN DATA WRAPPER", "SERVER", "USER MAPPING", "FOREIGN TABLE", "PUBLICATION", "SUBSCRIPTION"];
-    let head = entry.lines().next().unwrap_or_default();
-    kinds.iter().any(|kind| head.contains(&format!("; Type: {kind}; ")))
-}
-
-/// Whether a log names the object of a finding.
-pub fn is_named(finding: &str, log: &str) -> bool {
-    let head = finding.split_once(": ").map_or(finding, |(_, head)| head);
-    let name = head.split("; Type: ").next().unwrap_or_default();
-    let words: Vec<&str> = name.split([' ', '.']).collect();
-    head.contains("; Type: ") && words.last().is_some_and(|last| log.contains(last))
+/// Whether a log names the object of an entry of `pg_dump`: then it was said that it is not carried over.
+pub fn is_named(entry: &str, log: &str) -> bool {
+    let name = entry.split("; Type: ").next().unwrap_or_default();
+    name.rsplit([' ', '.']).next().is_some_and(|last| log.contains(last))
 }
 
 /// `count` tables in ten schemas, each with a few rows, two indexes and a foreign key to the one before it.
