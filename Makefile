@@ -59,7 +59,7 @@ install: build-applier ## the binary and the systemd unit
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/walferry
 	install -D -m 644 docs/walferry@.service $(DESTDIR)$(UNITDIR)/walferry@.service
 
-demo: prepare ## two throwaway clusters, a shop and pgbench, kept level before your eyes
+demo: prepare ## two throwaway clusters, a shop and pgbench, copied and kept level before your eyes
 	@tests/tools/quiet.sh "Building walferry" cargo build --release --bin walferry --bin lab --bin demo
 	@tests/tools/quiet.sh "Building its extension" $(MAKE) install-extension
 	@$(LAB) run -- $(TARGET)/release/demo

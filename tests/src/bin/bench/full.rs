@@ -11,7 +11,7 @@ use super::median;
 
 const ROUNDS: usize = 5;
 /// Events of the corpus: 400 MB with indexes left out.
-const EVENTS: u32 = 1_250_000;
+const EVENTS: u32 = 1_450_000;
 const JOBS: &str = "2";
 
 /// Somebody who copies.
