@@ -63,7 +63,7 @@ fn log() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colour)
-        .with_writer(std::io::stderr)
+        .with_writer(watch::LogWriter::default)
         .with_target(false)
         .init();
 }
