@@ -122,13 +122,14 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// One row if the name still means the table.
 fn look(table: &CopyTable) -> String {
+    let name = format!("{}.{}", quote::ident(&table.source.schema), quote::ident(&table.source.name));
     format!(
         "SELECT pg_catalog.pg_current_snapshot(), CASE WHEN pg_catalog.pg_is_in_recovery() \
          THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END, {} \
          FROM pg_catalog.pg_class c WHERE c.oid = {} AND c.oid = pg_catalog.to_regclass({})",
         source::fingerprint("c"),
         table.source.oid,
-        quote::ascii_literal(&table.source.qualified()),
+        quote::ascii_literal(&name),
     )
 }
 
@@ -157,7 +158,7 @@ pub(super) fn copy_out(table: &CopyTable, part: &Part) -> String {
 
 /// The COPY out of the table, for people.
 pub(super) fn statement(table: &CopyTable) -> String {
-    format!("COPY {}{} TO STDOUT", table.source.readable(), table.format.list())
+    format!("COPY {} TO STDOUT", table.source.readable())
 }
 
 fn range(part: &Part) -> Option<String> {

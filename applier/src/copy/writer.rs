@@ -111,7 +111,7 @@ pub(super) fn explain(table: &CopyTable, doing: &str, error: Error) -> Error {
 
 /// The COPY into the table, for people.
 pub(super) fn statement(table: &CopyTable) -> String {
-    format!("COPY {}{} FROM STDIN", table.target.readable(), table.format.list())
+    format!("COPY {} FROM STDIN", table.target.readable())
 }
 
 #[cfg(test)]
