@@ -6,7 +6,7 @@ mod secret;
 mod sections;
 mod values;
 
-pub use sections::{Apply, Copy, Destination, Finish, Mapping, Metrics, Objects, Source, Task};
+pub use sections::{Apply, Copy, Destination, Finish, Mapping, Metrics, Objects, Source, Task, Window};
 pub use values::{Conflict, Definitions, Existing, Mode, NamePattern, Rate, Scope, TimeOfDay};
 
 use crate::error::{Error, Result};

@@ -2,12 +2,13 @@
 //!
 //! `conninfo` says where, `connect` tries the hosts, `stream` and `tls` carry the bytes, `session` says what every
 //! session is like. On top stand three clients: `client` (catalogs and checks, tokio-postgres), `raw` (our own
-//! pipeline, for the writer) and `replication` (CopyBoth).
+//! pipeline, for the writer) and `replication` (CopyBoth). `copy` carries rows from one `raw` to another.
 
 mod auth;
 mod client;
 mod connect;
 mod conninfo;
+pub mod copy;
 mod frame;
 mod lsn;
 pub mod origin;
