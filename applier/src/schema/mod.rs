@@ -1,1 +1,5 @@
 //! Definitions: what pg_dump says of the source, made at the destination.
+
+pub mod hashed;
+pub mod rewrite;
+pub mod roles;
