@@ -93,9 +93,9 @@ impl NameMap {
         self.constraints.get(&key).map_or(name, String::as_str)
     }
 
-    /// Whether some table of this name has another one at the destination, whatever its schema.
-    pub fn renames_table(&self, name: &str) -> Option<String> {
-        let mut found = self.tables.iter().filter(|(from, to)| from.1 == name && to.1 != name);
+    /// A table of this name, whatever its schema, that has a rule of its own; for people.
+    pub fn moves_table(&self, name: &str) -> Option<String> {
+        let mut found = self.tables.iter().filter(|(from, to)| from.1 == name && from != to);
         found.next().map(|(from, _)| quote::readable(&from.0, &from.1))
     }
 

@@ -5,8 +5,8 @@ use pg_query::protobuf::AlterTableType;
 use serde_json::{Map, Value};
 
 use super::places::{self, Form};
+use super::tree;
 use super::walk::{Walk, sval};
-use super::{rewrite_text, tree};
 
 impl<'a> Walk<'a> {
     /// Whatever strings a node of this kind holds.
@@ -54,7 +54,7 @@ impl<'a> Walk<'a> {
     fn name_in_string(&mut self, a: &Value, b: &Value, before: &str, after: &str) {
         let text = a.as_str().unwrap_or_default();
         let statement = format!("{before}{text}{after}");
-        let made = rewrite_text(self.map, &statement).ok();
+        let made = self.rewriter.rewrite_text(&statement).ok();
         let new = made.as_ref().and_then(|made| made.sql.strip_prefix(before)?.strip_suffix(after));
         if let Some(new) = new {
             self.set(text, b, new);
@@ -95,7 +95,7 @@ impl<'a> Walk<'a> {
 
     fn body_in(&mut self, language: &str, a: &Value, b: &Value) {
         let text = a.as_str().unwrap_or_default();
-        match (language, rewrite_text(self.map, text)) {
+        match (language, self.rewriter.rewrite_text(text)) {
             ("sql", Ok(made)) => {
                 self.set(text, b, &made.sql);
                 self.made.unseen.extend(made.unseen);

@@ -408,3 +408,50 @@ fn deep_expressions_are_no_trouble() {
     let made = rewrite(&format!("CREATE VIEW x.v AS SELECT {chain} FROM x.t;"));
     assert_eq!(made.sql.matches("\"Archive\".f").count(), 300);
 }
+
+#[test]
+fn words_are_found_however_they_are_quoted() {
+    let mentions = |sql: &str| rewriter().may_mention(sql);
+    assert!(
+        mentions("E'\\nSales.x'")
+            && mentions("'sales'")
+            && mentions("\"sales\".x")
+            && mentions("U&\"\\0041\"")
+    );
+    assert!(!mentions("wholesales.orders, sales_2") && !mentions(""));
+    let rule =
+        |schema: &str| Mapping { schema: schema.into(), table: None, to_schema: "x".into(), to_table: None };
+    let odd = Rewriter::new(NameMap::new(&[rule("it's \"odd\"")]));
+    assert!(odd.may_mention("nextval('\"it''s \"\"odd\"\"\".s')") && !odd.may_mention("it is odd"));
+    assert_eq!(
+        odd.rewrite("SELECT nextval('\"it''s \"\"odd\"\"\".s'::regclass)").expect("a name in a name").sql,
+        "SELECT nextval('\"x\".s'::regclass)"
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn an_empty_mapping_changes_nothing(sql in ".*") {
+        let made = Rewriter::new(NameMap::default()).rewrite(&sql);
+        proptest::prop_assert_eq!(made.expect("nothing to do"), Rewritten::unchanged(&sql));
+    }
+
+    /// Whatever a name is made of, it is found and replaced, and comes back by the opposite rule.
+    #[test]
+    fn any_name_goes_and_comes_back(from in "[a-zA-Z0-9 .'\"\\\\é$%_-]{1,20}", to in "[a-z .'\"\\\\ü$]{1,20}") {
+        proptest::prop_assume!(from != to && from != "other" && to != "other");
+        let rule = |schema: &str, to: &str| {
+            let rule = Mapping { schema: schema.into(), table: None, to_schema: to.into(), to_table: None };
+            Rewriter::new(NameMap::new(&[rule]))
+        };
+        let text = |schema: &str| {
+            let name = quote::ident(schema);
+            let string = quote::literal(&format!("{name}.s"));
+            format!("CREATE TABLE {name}.t (a {name}.b DEFAULT nextval({string}::regclass), CHECK (other.f({name}.g(a))))")
+        };
+        let there = rule(&from, &to).rewrite(&text(&from)).expect("a statement").sql;
+        proptest::prop_assert_eq!(&there, &text(&to));
+        let back = rule(&to, &from).rewrite(&there).expect("a statement").sql;
+        proptest::prop_assert_eq!(back, text(&from));
+    }
+}

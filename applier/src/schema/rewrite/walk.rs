@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use pg_query::protobuf::{GrantTargetType, ObjectType};
 use serde_json::{Map, Value};
 
-use super::NameMap;
 use super::marks::Marks;
 use super::places::{self, Form};
 use super::scope::{Scope, Target, query_scope, referenced, target};
 use super::tree;
+use super::{NameMap, Rewriter};
 
 /// What becomes of the marked words.
 #[derive(Debug, Default)]
@@ -30,6 +30,7 @@ pub struct Decisions {
 pub(super) type Place<'a> = (&'a str, &'a str);
 
 pub(super) struct Walk<'a> {
+    pub(super) rewriter: &'a Rewriter,
     pub(super) map: &'a NameMap,
     pub(super) marks: &'a Marks<'a>,
     pub(super) made: Decisions,
@@ -44,8 +45,10 @@ pub(super) struct Walk<'a> {
 }
 
 /// Decides for all statements of a tree.
-pub fn decide(map: &NameMap, marks: &Marks, tree: &Value, marked: &Value) -> Decisions {
+pub fn decide(rewriter: &Rewriter, marks: &Marks, tree: &Value, marked: &Value) -> Decisions {
+    let map = &rewriter.map;
     let mut walk = Walk {
+        rewriter,
         map,
         marks,
         made: Decisions::default(),
@@ -133,7 +136,7 @@ impl<'a> Walk<'a> {
     fn relation(&mut self, a: &'a Map<String, Value>, b: &Value, place: Place<'a>, scope: &Scope<'a>) {
         let (schema, name) = (tree::text(a, "schemaname"), tree::text(a, "relname"));
         if schema.is_empty() {
-            let hidden = self.map.renames_table(name).filter(|_| place.0 != "LockingClause");
+            let hidden = self.map.moves_table(name).filter(|_| place.0 != "LockingClause");
             self.made.unseen.extend(hidden.filter(|_| !scope.has_cte(name)));
             return;
         }
@@ -259,6 +262,8 @@ impl<'a> Walk<'a> {
             "CreateSchemaStmt" => self.schema_field("schemaname", a, b),
             "AlterObjectSchemaStmt" => self.schema_field("newschema", a, b),
             "ImportForeignSchemaStmt" => self.schema_field("local_schema", a, b),
+            // FOR TABLES IN SCHEMA; a table of a publication is a RangeVar.
+            "PublicationObjSpec" => self.schema_field("name", a, b),
             "CreateExtensionStmt" => self.schema_options("schema", a, b),
             "AlterDefaultPrivilegesStmt" => self.schema_options("schemas", a, b),
             "IndexStmt" => self.index_field("idxname", a, b),
