@@ -126,13 +126,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// `OWNED BY schema.table.column` of a sequence, `SEQUENCE NAME` of an identity column.
+    /// An option whose value is a list: `OWNED BY schema.table.column`, `COMMUTATOR = OPERATOR(schema.=)` ...
     pub(super) fn option(&mut self, a: &Map<String, Value>, b: &Value) {
         let form = match tree::text(a, "defname") {
             "owned_by" => Form::Part,
             "sequence_name" => Form::Relation,
-            // A name that is no relation's is read with the other lists.
-            _ => return,
+            // A library and a symbol, schemas (read with their statement), columns of COPY.
+            "as" | "schemas" | "force_quote" | "force_not_null" | "force_null" => return,
+            // A function or operator.
+            _ => Form::Name,
         };
         self.named(form, tree::items(&a["arg"]), tree::items(&b["arg"]));
     }
