@@ -135,10 +135,10 @@ impl NameMap {
     }
 }
 
-/// Whether the lower-cased text has the name between characters that no identifier has.
+/// Whether the lower-cased text has the name between characters that no identifier has; `$` may be a quote.
 fn has_word(text: &str, name: &str) -> bool {
     let name = name.to_lowercase();
-    let inside = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let inside = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(&name)
         .any(|(at, _)| !text[..at].ends_with(inside) && !text[at + name.len()..].starts_with(inside))
 }

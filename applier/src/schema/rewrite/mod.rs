@@ -121,8 +121,9 @@ impl Rewriter {
     }
 }
 
+/// `$` is of identifiers too, but a dollar quote may end where a name begins.
 fn inside_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '$'
+    c.is_alphanumeric() || c == '_'
 }
 
 /// Lower case without what quoting adds.
