@@ -10,6 +10,10 @@ use std::collections::{BTreeSet, HashMap};
 use crate::config::Mapping;
 use crate::pg::quote;
 
+const PG_CLASS: u32 = 1259;
+const PG_TYPE: u32 = 1247;
+const PG_NAMESPACE: u32 = 2615;
+
 /// A schema and a name in it.
 pub type Qualified = (String, String);
 
@@ -93,6 +97,17 @@ impl NameMap {
         self.followers.get(&key).cloned().unwrap_or_else(|| self.table(schema, name))
     }
 
+    /// Schema and name of an object of a catalog, by the catalog's oid (the same in every database); a namespace has
+    /// no schema of its own.
+    pub fn object(&self, catalog: u32, schema: &str, name: &str) -> Qualified {
+        match catalog {
+            PG_CLASS => self.relation(schema, name),
+            PG_TYPE => self.table(schema, name),
+            PG_NAMESPACE => (schema.to_owned(), self.schema(name).to_owned()),
+            _ => (self.schema(schema).to_owned(), name.to_owned()),
+        }
+    }
+
     /// The name of a constraint of the source's table.
     pub fn constraint<'a>(&'a self, schema: &str, table: &str, name: &'a str) -> &'a str {
         let key = (schema.to_owned(), table.to_owned(), name.to_owned());
@@ -173,5 +188,10 @@ mod tests {
         assert_eq!(of("other_id_seq"), ("c".into(), "other_id_seq".into()));
         assert_eq!(of("leads_idx"), ("eu".into(), "i_1_leads_idx_key".into()));
         assert_eq!(of("Leads"), ("eu".into(), "leads".into()));
+        assert_eq!(map.object(PG_TYPE, "crm", "Leads"), ("eu".into(), "leads".into()));
+        assert_eq!(map.object(PG_CLASS, "crm", "leads_id_seq"), ("eu".into(), "leads_id_seq".into()));
+        assert_eq!(map.object(PG_NAMESPACE, "", "crm"), (String::new(), "c".into()));
+        assert_eq!(map.object(1255, "crm", "Leads"), ("c".into(), "Leads".into()));
+        assert_eq!(map.destinations().into_iter().collect::<Vec<_>>(), ["c", "eu"]);
     }
 }

@@ -107,10 +107,7 @@ impl<'a> Walk<'a> {
         self.own_fields(kind, a, b);
         self.strings(kind, a, b);
         let insert = self.insert;
-        if kind == "InsertStmt" {
-            self.insert = tree::node(&a["relation"])
-                .map(|(_, table)| (tree::text(table, "schemaname"), tree::text(table, "relname")));
-        }
+        self.insert = if kind == "InsertStmt" { table_of(a) } else { insert };
         let inner = places::is_query(kind).then(|| query_scope(a, scope));
         for (field, value) in a {
             self.visit(value, &b[field.as_str()], (kind, field), inner.as_ref().unwrap_or(scope));
@@ -323,6 +320,12 @@ impl<'a> Walk<'a> {
             self.set(constraint, &b["conname"], self.map.constraint(schema, table, constraint));
         }
     }
+}
+
+/// Schema and name of the table that a node works on.
+fn table_of(a: &Map<String, Value>) -> Option<(&str, &str)> {
+    let (_, table) = tree::node(a.get("relation")?)?;
+    Some((tree::text(table, "schemaname"), tree::text(table, "relname")))
 }
 
 /// The mark in a String node's twin.

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use secrecy::ExposeSecret;
 use tokio_postgres::Client;
 
-use super::{LeftOut, Power, Report, Role, Setting, Which, by_name, differences, judge, read, unreachable};
+use super::{
+    LeftOut, Power, Report, Role, Setting, Which, by_name, differences, judge, password, read, unreachable,
+};
 use crate::error::{Error, Result};
 use crate::pg::{client_error, quote};
 use crate::schema::rewrite::Rewriter;
@@ -55,16 +56,31 @@ async fn make_one(client: &Client, role: &Role, names: &Rewriter, report: &mut R
             format!("ALTER ROLE {} CREATEROLE helps", quote::ident(&read::current_user(client).await?));
         return report_refusal(report, &role.name, "it was not made", error, &helps);
     }
+    if let Some(hash) = &role.password {
+        optional(client, role, "its password", password::set(client, &role.name, hash), report).await?;
+    }
     for (what, sql) in further(role, names)? {
-        run(client, "SAVEPOINT further").await?;
-        if let Err(error) = run(client, &sql).await {
-            run(client, "ROLLBACK TO SAVEPOINT further").await?;
-            report_refusal(report, &role.name, &format!("without {what}"), error, "a superuser can give it")?;
-        }
+        optional(client, role, &what, run(client, &sql), report).await?;
     }
     run(client, "COMMIT").await?;
     report.grantees.insert(role.name.clone());
     report.left_out.extend(not_carried(role));
+    Ok(())
+}
+
+/// Something that the role can be made without.
+async fn optional(
+    client: &Client,
+    role: &Role,
+    what: &str,
+    work: impl Future<Output = Result<()>>,
+    report: &mut Report,
+) -> Result<()> {
+    run(client, "SAVEPOINT optional").await?;
+    if let Err(error) = work.await {
+        run(client, "ROLLBACK TO SAVEPOINT optional").await?;
+        report_refusal(report, &role.name, &format!("without {what}"), error, "a superuser can give it")?;
+    }
     Ok(())
 }
 
@@ -93,9 +109,6 @@ fn create(role: &Role) -> String {
     }
     if let Some(until) = &role.valid_until {
         sql += &format!(" VALID UNTIL {}", quote::literal(until));
-    }
-    if let Some(hash) = &role.password {
-        sql += &format!(" PASSWORD {}", quote::literal(hash.expose_secret()));
     }
     sql
 }
@@ -244,7 +257,7 @@ mod tests {
         };
         assert_eq!(
             create(&app),
-            "CREATE ROLE \"App\" WITH LOGIN NOINHERIT CONNECTION LIMIT 3 VALID UNTIL 'infinity' PASSWORD 'md5x''y'"
+            "CREATE ROLE \"App\" WITH LOGIN NOINHERIT CONNECTION LIMIT 3 VALID UNTIL 'infinity'"
         );
         assert!(!format!("{app:?}").contains("md5x"));
     }

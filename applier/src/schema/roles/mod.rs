@@ -7,6 +7,7 @@
 
 mod make;
 mod memberships;
+mod password;
 mod read;
 
 pub use make::{give_back, make};
