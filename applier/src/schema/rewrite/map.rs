@@ -14,6 +14,9 @@ const PG_CLASS: u32 = 1259;
 const PG_TYPE: u32 = 1247;
 const PG_NAMESPACE: u32 = 2615;
 
+/// The schema of the default search_path.
+pub const PUBLIC: &str = "public";
+
 /// A schema and a name in it.
 pub type Qualified = (String, String);
 
@@ -114,10 +117,12 @@ impl NameMap {
         self.constraints.get(&key).map_or(name, String::as_str)
     }
 
-    /// A table of this name, whatever its schema, that has a rule of its own; for people.
-    pub fn moves_table(&self, name: &str) -> Option<String> {
+    /// What a relation's name without a schema may miss at the destination, for people: a table of this name that
+    /// has a rule of its own, or the schema that every search_path begins with.
+    pub fn missed_by(&self, name: &str) -> Option<String> {
         let mut found = self.tables.iter().filter(|(from, to)| from.1 == name && from != to);
-        found.next().map(|(from, _)| quote::readable(&from.0, &from.1))
+        let table = found.next().map(|(from, _)| quote::readable(&from.0, &from.1));
+        table.or((self.schema(PUBLIC) != PUBLIC).then(|| PUBLIC.to_owned()))
     }
 
     /// Every identifier that a statement may have to give up.

@@ -133,7 +133,7 @@ impl<'a> Walk<'a> {
     fn relation(&mut self, a: &'a Map<String, Value>, b: &Value, place: Place<'a>, scope: &Scope<'a>) {
         let (schema, name) = (tree::text(a, "schemaname"), tree::text(a, "relname"));
         if schema.is_empty() {
-            let hidden = self.map.moves_table(name).filter(|_| place.0 != "LockingClause");
+            let hidden = self.map.missed_by(name).filter(|_| place.0 != "LockingClause");
             self.made.unseen.extend(hidden.filter(|_| !scope.has_cte(name)));
             return;
         }
@@ -169,7 +169,11 @@ impl<'a> Walk<'a> {
                 }
             }
             (2, [table, ..]) => self.column_of_target(table, &b[0], scope),
-            // A column alone, or deeper than any name goes.
+            // The database before them, as nobody writes.
+            (4, [_, schema, table, ..]) if self.map.relation(schema, table).0 != *schema => {
+                self.made.stuck.insert((*schema).to_owned());
+            }
+            // A column alone.
             _ => {}
         }
     }

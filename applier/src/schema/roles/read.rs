@@ -20,6 +20,8 @@ concerned(oid) AS (
     AND (dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
          OR classid = 'pg_catalog.pg_database'::pg_catalog.regclass
             AND objid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+  UNION SELECT s.setrole FROM pg_catalog.pg_db_role_setting s
+  WHERE s.setrole <> 0 AND s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   UNION SELECT m.member FROM concerned c JOIN pg_catalog.pg_auth_members m ON m.roleid = c.oid)
 SELECT r.oid, r.rolname::text, r.oid = 10 OR r.rolname ~ '^pg_' AS built_in,
        ARRAY[r.rolsuper, r.rolreplication, r.rolbypassrls, r.rolcreaterole] AS own,

@@ -186,6 +186,7 @@ fn what_names_nothing_mapped_stays_byte_for_byte() {
 
 #[test]
 fn what_cannot_be_parsed_is_refused_by_reason() {
+    assert!(rewriter().rewrite("SELECT db.sales.t.c FROM db.sales.t").is_err());
     let error = rewriter().rewrite("CREATE TABLE sales.x (").expect_err("a syntax error");
     assert!(error.to_string().contains("syntax error"), "{error}");
 }

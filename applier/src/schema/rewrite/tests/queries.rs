@@ -80,3 +80,16 @@ fn a_moved_table_that_a_body_names_without_schema_is_reported() {
     assert!(unseen("WITH deals AS (SELECT 1 AS id) SELECT deals.id FROM deals").is_empty());
     assert!(unseen("SELECT 1 FROM x.deals FOR UPDATE OF deals").is_empty());
 }
+
+#[test]
+fn names_that_the_search_path_finds_in_public_are_reported_where_public_moves() {
+    let rule = Mapping { schema: "public".into(), table: None, to_schema: "app".into(), to_table: None };
+    let rewriter = Rewriter::new(NameMap::new(&[rule]));
+    let unseen = |settings: &str, body: &str| {
+        let sql = format!("CREATE FUNCTION public.f() RETURNS int LANGUAGE sql {settings} AS $$ {body} $$;");
+        rewriter.rewrite(&sql).expect("a function").unseen
+    };
+    assert_eq!(unseen("", "SELECT id FROM orders"), ["public"]);
+    assert!(unseen("", "SELECT id FROM public.orders").is_empty());
+    assert!(unseen("SET search_path TO 'public'", "SELECT id FROM orders").is_empty());
+}
