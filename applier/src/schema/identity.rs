@@ -67,6 +67,8 @@ fn is_identifier(kind: &Kind) -> bool {
             | Kind::Trigger
             | Kind::Policy
             | Kind::DefaultAcl
+            | Kind::UserMapping
+            | Kind::PublicationTable
     )
 }
 

@@ -36,7 +36,11 @@ pub fn by_kind(entry: &Entry) -> Verdict {
         Kind::Blob | Kind::BlobMetadata | Kind::Blobs | Kind::StatisticsData | Kind::MaterializedViewData => {
             Verdict::Passed
         }
-        Kind::Database | Kind::DatabaseProperties => left_out("the database itself is the destination's own"),
+        // Every archive names its database.
+        Kind::Database => Verdict::Passed,
+        Kind::DatabaseProperties => {
+            left_out("settings of the database are the destination's own; see ALTER DATABASE")
+        }
         Kind::ForeignDataWrapper | Kind::ForeignServer | Kind::UserMapping => left_out(
             "foreign servers and their users are not carried over: they may hold addresses and passwords",
         ),

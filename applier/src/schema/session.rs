@@ -4,7 +4,7 @@
 use tokio_postgres::Client;
 
 use super::make::{Note, Outcome};
-use super::plan::{Pass, Step};
+use super::plan::{Part, Pass, Step};
 use crate::error::{Class, Error, Result};
 use crate::pg::quote::literal;
 use crate::pg::{self, Conninfo, Session, client_error};
@@ -78,7 +78,7 @@ impl Hand {
             Err(error) if self.is_lost(&error) => return Err(error.context(&step.object)),
             Err(error) => error,
         };
-        if step.pass == Pass::Grants {
+        if step.id.1 == Part::Owner || step.pass == Pass::Grants {
             return self.each_statement(step, note).await;
         }
         let reason = failure.to_string();
