@@ -27,13 +27,10 @@ pub fn owners<'a>(
             Some(reason) => lost.push((entry.owner.clone(), reason, object.clone())),
             None if is_used_as_it_is(ends, entry) => {}
             None => {
-                let statements = vec![ends.renaming.sql(&sql)?.sql];
-                steps.push(Step::new(
-                    (entry.id, Part::Owner),
-                    format!("OWNER OF {object}"),
-                    Pass::Grants,
-                    statements,
-                ));
+                // Event triggers are made last of all.
+                let pass = if entry.kind == Kind::EventTrigger { Pass::Last } else { Pass::Grants };
+                let (id, object) = ((entry.id, Part::Owner), format!("OWNER OF {object}"));
+                steps.push(Step::new(id, object, pass, vec![ends.renaming.sql(&sql)?.sql]));
             }
         }
     }
