@@ -148,7 +148,7 @@ impl Judge<'_> {
     fn first(&self, entry: &Entry) -> Verdict {
         let verdict = left_out::by_kind(entry);
         if verdict != Verdict::Carried {
-            return verdict;
+            return self.told_if_wanted(entry, verdict);
         }
         match &entry.kind {
             Kind::Comment | Kind::Acl | Kind::SecurityLabel => self.as_its_object(entry),
@@ -159,6 +159,14 @@ impl Judge<'_> {
                 None => Verdict::Passed,
             },
         }
+    }
+
+    /// Nobody who chose tables misses what is not one of them.
+    fn told_if_wanted(&self, entry: &Entry, verdict: Verdict) -> Verdict {
+        let is_relation = entry.kind == Kind::ForeignTable;
+        let wanted =
+            if is_relation { self.is_chosen(entry.oid) } else { self.wanted.scope == Scope::Database };
+        if wanted { verdict } else { Verdict::Passed }
     }
 
     fn relation(&self, entry: &Entry) -> Verdict {
@@ -262,6 +270,10 @@ impl Judge<'_> {
     fn is_absent(&self, entry: &Entry, id: i32) -> bool {
         let Some(needed) = self.by_id.get(&id) else { return false };
         let carried = self.verdicts.get(&id) == Some(&Verdict::Carried);
+        // Chosen tables bring their schemas; another schema is missing only with what is in it.
+        if needed.kind == Kind::Schema {
+            return false;
+        }
         // A foreign key to what is not chosen is left out even where the destination has such a table: its rows
         // are not ours.
         !carried && (entry.kind == Kind::ForeignKey || !self.ends.is_present(needed))
@@ -271,8 +283,11 @@ impl Judge<'_> {
         let absent = entry.dependencies.iter().filter(|id| **id == first || self.is_absent(entry, **id));
         let missing = absent
             .map(|id| Missing { object: self.names[id].clone(), needed_by: self.names[&entry.id].clone() });
-        let missing: Vec<_> = missing.collect();
-        self.missing.extend(missing);
+        for one in missing.collect::<Vec<_>>() {
+            if !self.missing.contains(&one) {
+                self.missing.push(one);
+            }
+        }
     }
 
     fn done(self) -> Scoped {
