@@ -28,6 +28,11 @@ pub fn by_kind(entry: &Entry) -> Verdict {
     if is_ours(entry) {
         return Verdict::Passed;
     }
+    if !entry.is_utf8 {
+        return left_out(
+            "its definition holds text that is not UTF-8 and that the destination would not take",
+        );
+    }
     match &entry.kind {
         // About the archive, or about rows, which the copy carries.
         Kind::Encoding | Kind::StdStrings | Kind::SearchPath | Kind::TableData | Kind::SequenceSet => {

@@ -73,8 +73,10 @@ pub struct Step {
     pub relation: Option<u32>,
     /// The access method of the table that it makes.
     pub access_method: Option<String>,
-    /// The steps that come first.
+    /// The steps that it cannot do without.
     pub needs: Vec<StepId>,
+    /// The steps that come first, whatever becomes of them.
+    pub after: Vec<StepId>,
     /// The source's tables that it locks, and how.
     pub locks: Vec<(u32, Lock)>,
     /// What must be copied before.
@@ -94,6 +96,7 @@ impl Step {
             relation: None,
             access_method: None,
             needs: Vec::new(),
+            after: Vec::new(),
             locks: Vec::new(),
             rows: Rows::No,
             pages: 0,
@@ -334,30 +337,52 @@ impl<'a> Planner<'a> {
 
     fn refresh(&self, entry: &Entry) -> Step {
         let (schema, name) = self.ends.destination_name(entry).unwrap_or_default();
-        let sql = format!("REFRESH MATERIALIZED VIEW {}.{};\n", ident(&schema), ident(&name));
+        // What its owner may see is what it held at the source.
+        let sql = format!(
+            "SET LOCAL row_security = on;\nREFRESH MATERIALIZED VIEW {}.{};\n",
+            ident(&schema),
+            ident(&name)
+        );
         let object = format!("ROWS OF {}", self.name(entry));
         let pages = self.facts().relations.get(&entry.oid).map_or(0, |view| view.pages);
         Step { rows: Rows::All, pages, ..Step::new((entry.id, Part::Refresh), object, Pass::Last, vec![sql]) }
     }
 
     /// What comes first: the archive's dependencies, also through what is no step; the refreshes of what a view
-    /// reads; event triggers after all of these.
+    /// reads.
     fn link(&self, steps: &mut [Step]) {
         let ids: HashSet<StepId> = steps.iter().map(|step| step.id).collect();
-        let refreshes: Vec<StepId> = ids.iter().copied().filter(|(_, part)| *part == Part::Refresh).collect();
         for step in steps.iter_mut() {
             let (entry, part) = step.id;
-            step.needs = match part {
-                Part::Definition => self.before(entry, Part::Definition, &ids),
-                Part::First => self.before(entry, Part::Definition, &ids),
-                Part::Refresh => self.before(entry, Part::Refresh, &ids),
-                Part::Owner => vec![(entry, Part::Definition)],
-            };
+            match part {
+                Part::Definition | Part::First => step.needs = self.before(entry, Part::Definition, &ids),
+                Part::Refresh => step.after = self.before(entry, Part::Refresh, &ids),
+                Part::Owner => step.needs = vec![(entry, Part::Definition)],
+            }
             if part == Part::Definition && ids.contains(&(entry, Part::First)) {
                 step.needs.push((entry, Part::First));
             }
-            if part == Part::Definition && step.pass == Pass::Last {
-                step.needs.extend(&refreshes);
+        }
+        self.put_last(steps);
+    }
+
+    /// Event triggers come after the last refresh; and row security is switched on once foreign keys have read the
+    /// table, which its owner may not do any more where it is forced.
+    fn put_last(&self, steps: &mut [Step]) {
+        let refreshes = steps.iter().filter(|step| step.id.1 == Part::Refresh).map(|step| step.id);
+        let refreshes: Vec<StepId> = refreshes.collect();
+        let is_kind =
+            |step: &Step, kind: Kind| self.by_id.get(&step.id.0).is_some_and(|entry| entry.kind == kind);
+        let mut readers: HashMap<u32, Vec<StepId>> = HashMap::new();
+        for step in steps.iter().filter(|step| is_kind(step, Kind::ForeignKey)) {
+            step.locks.iter().for_each(|(table, _)| readers.entry(*table).or_default().push(step.id));
+        }
+        for step in steps.iter_mut() {
+            if is_kind(step, Kind::EventTrigger) {
+                step.after.extend(&refreshes);
+            } else if is_kind(step, Kind::RowSecurity) {
+                let tables = step.locks.iter().filter_map(|(table, _)| readers.get(table));
+                step.after.extend(tables.flatten());
             }
         }
     }
