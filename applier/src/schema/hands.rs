@@ -4,21 +4,22 @@ use std::collections::HashMap;
 
 use super::grants;
 use super::kind::Kind;
+use super::order::ById;
 use super::owner;
-use super::plan::{Part, Pass, Step};
 use super::scope::Ends;
+use super::step::{Part, Pass, Step};
 use super::toc::Entry;
 use crate::error::Result;
 
 /// A role and why it cannot have what it had.
-type Lost = (String, String);
+type Lost = (String, &'static str);
 
 /// The steps that give objects to their owners, and what owners lose: role, reason, object.
 pub fn owners<'a>(
     ends: &Ends<'_>,
     carried: impl Iterator<Item = &'a Entry>,
     names: &HashMap<i32, String>,
-) -> Result<(Vec<Step>, Vec<(String, String, String)>)> {
+) -> Result<(Vec<Step>, Vec<(String, &'static str, String)>)> {
     let (mut steps, mut lost) = (Vec::new(), Vec::new());
     for entry in carried {
         let Some(sql) = owner::statement(entry) else { continue };
@@ -37,7 +38,7 @@ pub fn owners<'a>(
     Ok((steps, lost))
 }
 
-/// A schema that the destination had before keeps its owner.
+/// A schema that the destination has already keeps its owner.
 fn is_used_as_it_is(ends: &Ends<'_>, entry: &Entry) -> bool {
     entry.kind == Kind::Schema && ends.is_present(entry)
 }
@@ -67,7 +68,7 @@ fn objections(ends: &Ends<'_>, roles: &[String]) -> Vec<Lost> {
 
 /// Puts owners and grants in order: schemas with their grants first, because an owner of what is in them needs
 /// CREATE there; then the other owners, then the other grants.
-pub fn order(steps: &mut [Step], by_id: &HashMap<i32, &Entry>) {
+pub fn order(steps: &mut [Step], by_id: &ById<'_>) {
     steps.sort_by_key(|step| match (step.pass, step.id) {
         (Pass::Grants, (id, Part::Owner)) => by_id.get(&id).map_or(9, |entry| owner::rank(&entry.kind)),
         (Pass::Grants, (id, _)) if by_id.get(&id).is_some_and(|entry| entry.tag.starts_with("SCHEMA ")) => 1,

@@ -1,7 +1,10 @@
 //! What is not carried over whatever is chosen, and why; users are told each by name.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::kind::Kind;
 use super::toc::Entry;
+use crate::pg::quote::readable_ident;
 
 /// An object that is not made at the destination, and the reason in words for its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +98,27 @@ fn is_ours(entry: &Entry) -> bool {
         || entry.kind == Kind::Schema && is_our_schema(&entry.tag)
         || entry.kind == Kind::EventTrigger && entry.definition.contains(" EXECUTE FUNCTION walferry.");
     named || entry.schema.as_deref().is_some_and(is_our_schema)
+}
+
+/// Materialized views that are made and not filled.
+pub fn not_filled<'a>(
+    carried: impl Iterator<Item = &'a Entry>,
+    names: &HashMap<i32, String>,
+) -> impl Iterator<Item = LeftOut> {
+    let views = carried.filter(|entry| entry.kind == Kind::MaterializedView);
+    views.map(|entry| LeftOut {
+        object: format!("the rows of {}", names[&entry.id]),
+        reason: "[objects] materialized_views = false".to_owned(),
+    })
+}
+
+/// The tablespaces that things lie in at the source.
+pub fn tablespaces<'a>(carried: impl Iterator<Item = &'a Entry>) -> impl Iterator<Item = LeftOut> {
+    let spaces: BTreeSet<&String> = carried.filter_map(|entry| entry.tablespace.as_ref()).collect();
+    spaces.into_iter().map(|space| LeftOut {
+        object: format!("TABLESPACE {}", readable_ident(space)),
+        reason: "what lies in it at the source goes to the default tablespace of the destination".to_owned(),
+    })
 }
 
 #[cfg(test)]

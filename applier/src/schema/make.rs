@@ -7,8 +7,9 @@ use tokio::task::JoinSet;
 
 use super::left_out::LeftOut;
 use super::objects::Name;
-use super::plan::{Pass, Plan, Step, StepId};
+use super::plan::Plan;
 use super::session::{Done, Hand};
+use super::step::{Pass, Step, StepId};
 use crate::error::{Error, Result};
 use crate::pg::Conninfo;
 use crate::pg::quote::{ident, readable};

@@ -5,13 +5,15 @@
 //! snapshot; [`Plan::new`] decides what is carried over and in which order; [`Maker`] makes it.
 //!
 //! ```text
-//! let source = Source::read(&tool, &source_conninfo, &name, Some(snapshot), &unreadable).await?;
-//! let destination = Destination::read(&client).await?;
+//! Maker::end_leftovers(..) of an earlier run first, then read the journal: made = state::definitions::made(..)
+//! let tool = Tool::find(config.copy.pg_dump.as_deref(), source_major, destination_major).await?;
+//! let source = Source::read(&tool, &source_conninfo, &application_name, Some(snapshot), &wanted).await?;
+//! let destination = Destination::read(&client, roles, made.clone()).await?;
 //! let plan = source.plan(&destination, &wanted, &Unchanged)?;
-//! // refuse if plan.missing or plan.in_the_way(&made) has anything; tell plan.left_out
-//! let maker = Maker::new(destination_conninfo, name, permits, note, made);
+//! // refuse if plan.missing or plan.present has anything; tell and note plan.left_out
+//! let maker = Maker::new(destination_conninfo, application_name, permits, note, made);
 //! maker.one_by_one(&plan, Pass::Before).await?;
-//! // rows; each finished table is sent as Copied::Table(oid), then Copied::All
+//! // the rows; each finished table is sent as Copied::Table(oid), then Copied::All; meanwhile:
 //! maker.side_by_side(&plan, &[Pass::Keys, Pass::After], receiver).await?;
 //! maker.one_by_one(&plan, Pass::Grants).await?;
 //! maker.side_by_side(&plan, &[Pass::Last], everything_copied()).await?;
@@ -28,6 +30,7 @@ mod left_out;
 mod locks;
 mod make;
 mod objects;
+mod order;
 mod owner;
 mod plan;
 mod read;
@@ -36,6 +39,7 @@ mod scope;
 mod session;
 mod side_by_side;
 mod split;
+mod step;
 mod toc;
 mod tool;
 
@@ -44,11 +48,12 @@ mod sample;
 
 pub use left_out::LeftOut;
 pub use make::{Failure, Maker, Note, Outcome, Report};
-pub use plan::{Pass, Plan, Step};
+pub use plan::Plan;
 pub use read::{Destination, Source};
 pub use roles_at::Roles;
 pub use scope::{Chosen, Missing, Wanted};
 pub use side_by_side::{Copied, everything_copied};
+pub use step::{Pass, Step};
 pub use tool::Tool;
 
 use crate::error::Result;

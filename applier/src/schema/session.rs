@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::make::{Note, Outcome};
-use super::plan::{Part, Pass, Step};
+use super::step::{Part, Pass, Step};
 use crate::error::{Class, Error, Result};
 use crate::pg::quote::literal;
 use crate::pg::{self, Conninfo, Session, client_error};

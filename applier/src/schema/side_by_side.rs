@@ -7,8 +7,9 @@ use tokio::task::JoinSet;
 
 use super::locks::{self, Lock};
 use super::make::{Maker, Report, ended};
-use super::plan::{Pass, Plan, Rows, Step, StepId};
+use super::plan::Plan;
 use super::session::Hand;
+use super::step::{Pass, Rows, Step, StepId};
 use crate::error::Result;
 
 /// Whose rows are in.
@@ -196,7 +197,7 @@ impl<'a> Board<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::plan::Part;
+    use crate::schema::step::Part;
 
     fn step(id: i32, pages: i64, rows: Rows, lock: Lock) -> Step {
         let step = Step::new((id, Part::Definition), format!("INDEX {id}"), Pass::After, Vec::new());
