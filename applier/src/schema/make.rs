@@ -72,6 +72,17 @@ impl Report {
     }
 }
 
+/// Ends the sessions that an earlier run left behind: a statement goes on at the server after its client is gone, and
+/// what it makes would collide with ours. Only our role's own sessions of this name in this database are touched. The
+/// journal is to be read after this.
+///
+/// # Errors
+/// The connection was lost.
+pub async fn end_leftovers(conninfo: &Conninfo, application_name: &str) -> Result<()> {
+    let hand = Hand::open(conninfo, &format!("{application_name} (first)")).await?;
+    hand.end_others(application_name).await
+}
+
 /// Makes definitions at one destination; clones share what they know.
 #[derive(Clone)]
 pub struct Maker {
@@ -131,16 +142,6 @@ impl Maker {
             told.extend(one.map_err(ended)??);
         }
         Ok(told)
-    }
-
-    /// Ends the sessions that an earlier run left behind: a statement goes on at the server after its client is gone,
-    /// and what it makes would collide with ours. Only the role's own sessions of this name are touched.
-    ///
-    /// # Errors
-    /// The connection was lost.
-    pub async fn end_leftovers(&self) -> Result<()> {
-        let hand = Hand::open(&self.conninfo, &format!("{} (first)", self.application_name)).await?;
-        hand.end_others(&self.application_name).await
     }
 
     pub(super) async fn hand(&self) -> Result<Hand> {

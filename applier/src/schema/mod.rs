@@ -5,7 +5,8 @@
 //! snapshot; [`Plan::new`] decides what is carried over and in which order; [`Maker`] makes it.
 //!
 //! ```text
-//! Maker::end_leftovers(..) of an earlier run first, then read the journal: made = state::definitions::made(..)
+//! end_leftovers(&destination_conninfo, &application_name).await?;
+//! let made = state::definitions::made(&client, task).await?;
 //! let tool = Tool::find(config.copy.pg_dump.as_deref(), source_major, destination_major).await?;
 //! let source = Source::read(&tool, &source_conninfo, &application_name, Some(snapshot), &wanted).await?;
 //! let destination = Destination::read(&client, roles, made.clone()).await?;
@@ -47,7 +48,7 @@ mod tool;
 mod sample;
 
 pub use left_out::LeftOut;
-pub use make::{Failure, Maker, Note, Outcome, Report};
+pub use make::{Failure, Maker, Note, Outcome, Report, end_leftovers};
 pub use plan::Plan;
 pub use read::{Destination, Source};
 pub use roles_at::Roles;
