@@ -12,14 +12,14 @@ use super::toc::Entry;
 use crate::error::Result;
 
 /// A role and why it cannot have what it had.
-type Lost = (String, &'static str);
+type Lost = (String, String);
 
 /// The steps that give objects to their owners, and what owners lose: role, reason, object.
 pub fn owners<'a>(
     ends: &Ends<'_>,
     carried: impl Iterator<Item = &'a Entry>,
     names: &HashMap<i32, String>,
-) -> Result<(Vec<Step>, Vec<(String, &'static str, String)>)> {
+) -> Result<(Vec<Step>, Vec<(String, String, String)>)> {
     let (mut steps, mut lost) = (Vec::new(), Vec::new());
     for entry in carried {
         let Some(sql) = owner::statement(entry) else { continue };

@@ -10,7 +10,7 @@
 //! let tool = Tool::find(config.copy.pg_dump.as_deref(), source_major, destination_major).await?;
 //! let source = Source::read(&tool, &source_conninfo, &application_name, Some(snapshot), &wanted).await?;
 //! let destination = Destination::read(&client, roles, made.clone()).await?;
-//! let plan = source.plan(&destination, &wanted, &Unchanged)?;
+//! let plan = source.plan(&destination, &wanted, &renaming)?;
 //! // refuse if plan.missing or plan.present has anything; tell and note plan.left_out
 //! let maker = Maker::new(destination_conninfo, application_name, permits, note, made);
 //! maker.one_by_one(&plan, Pass::Before).await?;
@@ -25,7 +25,9 @@ mod dump;
 mod facts;
 mod grants;
 mod hands;
+pub mod hashed;
 mod identity;
+pub mod inventory;
 mod kind;
 mod left_out;
 mod locks;
@@ -35,6 +37,8 @@ mod order;
 mod owner;
 mod plan;
 mod read;
+pub mod rewrite;
+pub mod roles;
 mod roles_at;
 mod scope;
 mod session;
@@ -52,9 +56,9 @@ pub use make::{Failure, Maker, Note, Outcome, Report, end_leftovers};
 pub use plan::Plan;
 pub use read::{Destination, Source};
 pub use roles_at::Roles;
-pub use scope::{Chosen, Missing, Wanted};
+pub use scope::{Chosen, Wanted};
 pub use side_by_side::{Copied, everything_copied};
-pub use step::{Pass, Step};
+pub use step::Pass;
 pub use tool::Tool;
 
 use crate::error::Result;
@@ -79,17 +83,4 @@ pub struct Rewritten {
     pub sql: String,
     /// Names that stand where they cannot be replaced: in functions' bodies that are not SQL.
     pub unseen: Vec<String>,
-}
-
-/// Everything is called as at the source.
-pub struct Unchanged;
-
-impl Renaming for Unchanged {
-    fn sql(&self, sql: &str) -> Result<Rewritten> {
-        Ok(Rewritten { sql: sql.to_owned(), unseen: Vec::new() })
-    }
-
-    fn name(&self, _catalog: u32, schema: &str, name: &str) -> (String, String) {
-        (schema.to_owned(), name.to_owned())
-    }
 }

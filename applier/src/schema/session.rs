@@ -63,7 +63,7 @@ impl Hand {
     pub async fn end_others(&self, application_name: &str) -> Result<()> {
         let sql = "SELECT count(pg_catalog.pg_terminate_backend(pid)) FROM pg_catalog.pg_stat_activity \
                    WHERE datname = pg_catalog.current_database() AND usename = CURRENT_USER \
-                   AND application_name = $1 AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
+                   AND application_name = $1::text::name::text AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
         loop {
             let row = self.client.query_one(sql, &[&application_name]).await.map_err(client_error)?;
             if row.get::<_, i64>(0) == 0 {

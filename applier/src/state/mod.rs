@@ -4,6 +4,7 @@
 
 pub mod conflicts;
 pub mod definitions;
+pub mod parts;
 pub mod progress;
 pub mod tables;
 pub mod tasks;
