@@ -53,10 +53,11 @@ pub fn by_kind(entry: &Entry) -> Verdict {
             "foreign servers and their users are not carried over: they may hold addresses and passwords",
         ),
         Kind::ForeignTable => left_out("its rows live on a foreign server, which is not carried over"),
-        Kind::Publication | Kind::PublicationTable | Kind::PublicationSchema => {
+        Kind::PublicationTable | Kind::PublicationSchema | Kind::SubscriptionTable => Verdict::Passed,
+        Kind::Publication => {
             left_out("publications are not carried over; make them again where they are wanted")
         }
-        Kind::Subscription | Kind::SubscriptionTable => {
+        Kind::Subscription => {
             left_out("subscriptions are not carried over: two servers would take the same changes")
         }
         Kind::Other(word) => left_out(&format!("this walferry does not know what {word} is")),
