@@ -26,7 +26,7 @@ export WALFERRY_BIN ?= $(BINARY)
 unexport RUST_BACKTRACE
 
 .PHONY: help prepare build build-applier build-extension install-extension install demo test unit scenarios \
-	majors bench lint clean
+	corpora majors bench lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 28
@@ -59,7 +59,7 @@ install: build-applier ## the binary and the systemd unit
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/walferry
 	install -D -m 644 docs/walferry@.service $(DESTDIR)$(UNITDIR)/walferry@.service
 
-demo: prepare ## two throwaway clusters, a shop and pgbench, kept level before your eyes
+demo: prepare ## two throwaway clusters, a shop and pgbench, copied and kept level before your eyes
 	@tests/tools/quiet.sh "Building walferry" cargo build --release --bin walferry --bin lab --bin demo
 	@tests/tools/quiet.sh "Building its extension" $(MAKE) install-extension
 	@$(LAB) run -- $(TARGET)/release/demo
@@ -69,15 +69,19 @@ test: prepare build-applier install-extension lint unit majors scenarios ## ever
 unit: ## tests that need no server
 	cargo test --lib --bins --test arrows --test round_trips
 
-scenarios: ## the built binary between two real clusters; SCENARIO=word runs those whose name has it
+scenarios: corpora ## the built binary between two real clusters; SCENARIO=word runs those whose name has it
 	cargo build --bin lab
 	$(TARGET)/debug/lab run -- cargo test --test scenarios -- --test-threads=4 $(SCENARIO)
+
+corpora: prepare ## PostgreSQL's own regression database, for a scenario that copies it; kept until make clean
+	tests/tools/regression.sh $(TARGET)/corpora/regression
 
 majors: ## compile the extension for the other majors
 	tests/tools/majors.sh check
 
-bench: build install-extension ## changes per second next to native replication; WORKLOAD=word chooses
+bench: build install-extension ## next to native replication, pg_dump and pgcopydb; WORKLOAD=word chooses
 	cargo build --release --bin lab --bin bench
+	@PG_CONFIG="$(PG_CONFIG_GIVEN)" tests/tools/prepare.sh pgcopydb
 	$(LAB) run -- $(TARGET)/release/bench $(WORKLOAD)
 
 lint: ## formatting, clippy, and cargo deny where it is installed

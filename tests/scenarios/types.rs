@@ -101,7 +101,7 @@ const TYPES: &[(&str, &[&str])] = &[
     ("ltree[]", &["{a.b,c}"]),
 ];
 
-const SCHEMA: &str = "
+pub const SCHEMA: &str = "
 CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE EXTENSION ltree;
 CREATE SCHEMA lab;
 CREATE TYPE lab.mood AS ENUM ('sad', 'it''s ok', '\"odd\" , {mood}');
@@ -118,7 +118,7 @@ fn literal(value: &str) -> String {
 }
 
 /// One table per type: a key and two columns of the type, so that every way of writing meets every type.
-fn tables() -> String {
+pub fn tables() -> String {
     let table = |(i, (name, _)): (usize, &(&str, &[&str]))| {
         format!("CREATE TABLE lab.t{i} (id integer PRIMARY KEY, v {name}, w {name});")
     };
@@ -126,7 +126,7 @@ fn tables() -> String {
 }
 
 /// Inserts of every value of every type, NULL too.
-fn inserts() -> Vec<String> {
+pub fn inserts() -> Vec<String> {
     let mut statements = Vec::new();
     for (i, (name, values)) in TYPES.iter().enumerate() {
         for (id, value) in values.iter().enumerate() {

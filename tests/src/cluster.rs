@@ -58,6 +58,16 @@ impl Cluster {
         cluster
     }
 
+    /// A cluster with a copy of the data directory of a server that has been stopped, started.
+    pub fn start_copy_of(data: &Path, settings: &str) -> Self {
+        let mut cluster = Self { folder: make_folder(), port: free_port(), child: None };
+        let copied = Command::new("cp").arg("-a").arg(data).arg(cluster.data()).status();
+        assert!(copied.is_ok_and(|status| status.success()), "cannot copy {}", data.display());
+        cluster.settle(settings);
+        cluster.launch();
+        cluster
+    }
+
     /// The folder of the server's data, log and socket.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -159,6 +169,10 @@ impl Cluster {
             .output()
             .unwrap_or_else(|e| panic!("cannot run initdb: {e}"));
         assert!(output.status.success(), "initdb failed: {}", String::from_utf8_lossy(&output.stderr));
+        self.settle(settings);
+    }
+
+    fn settle(&self, settings: &str) {
         self.configure(SETTINGS);
         self.configure(&format!(
             "port = {}\nunix_socket_directories = '{}'",

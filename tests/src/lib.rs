@@ -3,16 +3,21 @@
 //!
 //! `cluster` runs one PostgreSQL server; `lab` holds the two that a test run shares; `session` speaks SQL;
 //! `task` is one source database, one destination database and a `walferry.toml`; `daemon` runs the binary;
-//! `compare` looks at both sides row by row. Everything here panics with a sentence when it cannot go on:
+//! `compare` looks at both sides row by row, `whole` at everything else too; `full` is for tasks that copy, `traffic`
+//! writes meanwhile, `corpora` are databases worth copying. Everything here panics with a sentence when it cannot go on:
 //! a test has nothing better to do.
 
 pub mod cluster;
 pub mod compare;
+pub mod corpora;
 pub mod daemon;
+pub mod full;
 pub mod lab;
 pub mod random;
 pub mod session;
 pub mod task;
+pub mod traffic;
+pub mod whole;
 
 pub use cluster::{Cluster, Stop, program};
 pub use daemon::{Daemon, Ended};
@@ -20,6 +25,7 @@ pub use lab::Lab;
 pub use random::Random;
 pub use session::Session;
 pub use task::{Task, TaskBuilder};
+pub use traffic::Traffic;
 
 use std::time::{Duration, Instant};
 

@@ -172,6 +172,13 @@ impl Task {
         self.write_config();
     }
 
+    /// New sessions on both sides, for after a server was restarted.
+    #[track_caller]
+    pub fn reconnect(&mut self) {
+        self.source = self.source.another();
+        self.destination = self.destination.another();
+    }
+
     /// The folder of the configuration and logs.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -233,7 +240,11 @@ impl Task {
     pub fn wait_level(&self) {
         self.source.execute("SELECT walferry.heartbeat()");
         let target = lsn(&self.source.value("SELECT pg_current_wal_insert_lsn()"));
-        let applied = || self.status()["applied_lsn"].as_str().is_some_and(|text| lsn(text) >= target);
+        let applied = || {
+            let status = self.status();
+            status["phase"] != "full"
+                && status["applied_lsn"].as_str().is_some_and(|text| lsn(text) >= target)
+        };
         wait_until("the destination is not level", Duration::from_secs(120), applied);
     }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and testing need on Debian 12 and is not there yet: the PostgreSQL 15 server, its
-# headers, libclang and a C toolchain. Does nothing where all of it is present. Needs root only to install.
+# headers, libclang and a C toolchain; and the packages that are named. Does nothing where all of it is present. Needs
+# root only to install.
 set -euo pipefail
 
 major=15
@@ -19,7 +20,7 @@ if ! command -v dpkg-query >/dev/null; then
 fi
 
 wanted=()
-for package in "postgresql-$major" "postgresql-server-dev-$major" gcc libc6-dev libclang-14-dev pkg-config unzip; do
+for package in "postgresql-$major" "postgresql-server-dev-$major" gcc libc6-dev libclang-14-dev pkg-config unzip bzip2 "$@"; do
     installed "$package" || wanted+=("$package")
 done
 python3 -m pip --version >/dev/null 2>&1 || wanted+=(python3-pip)

@@ -83,6 +83,11 @@ impl Config {
         Ok(self)
     }
 
+    /// The whole but for [`Copy`] as a text that can be compared; urls and passwords are not in it.
+    pub fn apart_from_copy(&self) -> String {
+        Self { copy: Copy::default(), ..self.clone() }.to_string()
+    }
+
     /// What the task's sessions are called, but for its writers.
     pub fn session_name(&self) -> String {
         format!("walferry:{}", self.task.name)

@@ -26,7 +26,7 @@ pub use conninfo::Conninfo;
 pub use frame::Frame;
 pub use lsn::{Lsn, NotAnLsn};
 pub use raw::{Raw, RawReceiver, RawSender};
-pub use replication::{Event, Replication, ReplicationReceiver, ReplicationSender};
+pub use replication::{Created, Event, Replication, ReplicationReceiver, ReplicationSender};
 pub use server_error::ServerError;
 pub use session::{Session, major};
 pub use snapshot::Snapshot;

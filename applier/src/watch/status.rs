@@ -1,53 +1,91 @@
-//! `walferry status` and `walferry conflicts`, for people and as JSON. They read the destination, and the source for what
-//! only it knows; what cannot be known is null.
+//! `walferry status`, for people and as JSON. It reads the destination, and the source for what only it knows; what cannot
+//! be known is null.
 
 use serde::Serialize;
+use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 
-use super::Output;
+use super::output::{Output, json, print};
 use super::report::source_lsn;
+use super::tally::{self, Pace};
+use super::text::text;
 use crate::config::Config;
-use crate::error::{Error, Result};
-use crate::pg::{Conninfo, Lsn, Session, client};
-use crate::state::tables::Chosen;
+use crate::error::Result;
+use crate::pg::{Conninfo, Lsn, Session, client, client_error};
+use crate::state::tables::{self, Chosen, TableProgress, TableState};
 use crate::state::tasks::Report;
 use crate::state::{self, progress, tasks};
 
-/// `conflicts` shows this many.
-const NEWEST: i64 = 100;
+/// The stage of a task whose rows are copied; before it, what the stream says is not all that is missing.
+const FOLLOWING: &str = "following";
+/// The state of a task that has nothing left to do.
+const FINISHED: &str = "finished";
 
 /// What `walferry status --output json` prints.
 #[derive(Debug, Serialize)]
-struct Status {
-    task: String,
-    phase: String,
+pub struct Status {
+    pub task: String,
+    pub phase: String,
+    /// How far within the phase a full copy is.
+    pub stage: Option<String>,
     #[serde(skip)]
-    running: bool,
-    error: Option<String>,
-    source_lsn: Option<Lsn>,
-    received_lsn: Option<Lsn>,
-    applied_lsn: Option<Lsn>,
-    lag_bytes: Option<u64>,
-    lag_seconds: Option<f64>,
-    conflicts: i64,
-    ddl_applied: i64,
-    blocked_by: Option<String>,
-    transactions: i64,
-    changes: i64,
-    tables: Vec<Table>,
+    pub running: bool,
+    pub error: Option<String>,
+    pub source_lsn: Option<Lsn>,
+    pub received_lsn: Option<Lsn>,
+    pub applied_lsn: Option<Lsn>,
+    pub lag_bytes: Option<u64>,
+    pub lag_seconds: Option<f64>,
+    pub conflicts: i64,
+    pub ddl_applied: i64,
+    pub blocked_by: Option<String>,
+    pub transactions: i64,
+    pub changes: i64,
+    pub tables: Vec<Copied>,
 }
 
+impl Status {
+    /// Rows or definitions are still being copied.
+    pub fn is_copying(&self) -> bool {
+        self.phase != FINISHED && self.stage.as_deref().is_some_and(|stage| stage != FOLLOWING)
+    }
+}
+
+/// A table of `status`.
 #[derive(Debug, Serialize)]
-struct Table {
-    source: String,
-    destination: String,
-    state: &'static str,
-    rows: Option<u64>,
-    rows_total: Option<u64>,
-    bytes: Option<u64>,
-    bytes_total: Option<u64>,
+pub struct Copied {
+    pub source: String,
+    pub destination: String,
+    pub state: &'static str,
+    pub rows: Option<u64>,
+    pub rows_total: Option<u64>,
+    pub bytes: Option<u64>,
+    pub bytes_total: Option<u64>,
+    #[serde(skip)]
+    pub progress: TableProgress,
+}
+
+impl Copied {
+    /// A table as the state has it; of a task that is level, what is copied is level.
+    pub fn new(source: String, destination: String, progress: TableProgress, is_level: bool) -> Self {
+        let state =
+            if is_level && progress.state == TableState::Copied { TableState::Level } else { progress.state };
+        let number = |number: i64| u64::try_from(number).ok();
+        // A table that was there before the task has never been counted.
+        let seen = progress.rows_total.is_some() || progress.rows > 0 || progress.state != TableState::Copied;
+        Self {
+            source,
+            destination,
+            state: state.as_str(),
+            rows: number(progress.rows).filter(|_| seen),
+            rows_total: progress.rows_total.and_then(number),
+            bytes: number(progress.bytes).filter(|_| seen),
+            bytes_total: progress.bytes_total.and_then(number),
+            progress,
+        }
+    }
 }
 
 /// Prints how the task is; with `watch` again every second.
@@ -55,12 +93,15 @@ pub async fn status(config: &Config, output: Output, watch: bool) -> Result<()> 
     let name = config.session_name();
     let destination = client(&Conninfo::destination(&config.destination)?, Session::query(&name)).await?;
     let mut source: Option<Client> = None;
+    let mut pace = Pace::default();
     loop {
         if source.as_ref().is_none_or(Client::is_closed) {
             source = client(&Conninfo::source(&config.source)?, Session::query(&name)).await.ok();
         }
         let status = read(config, &destination, source.as_ref()).await?;
-        show(&status, output, watch)?;
+        let bytes = status.tables.iter().map(|table| tally::bytes(&table.progress).0).sum();
+        pace.sample(Instant::now(), bytes);
+        show(&status, output, watch, &pace)?;
         if !watch {
             return Ok(());
         }
@@ -78,24 +119,32 @@ async fn read(config: &Config, destination: &Client, source: Option<&Client>) ->
         None => None,
     };
     let progress = progress::read(destination, task).await?;
-    let conflicts = state::conflicts::count(destination, task).await?;
-    let tables = state::tables::read(destination, task).await?;
-    Ok(assemble(task, report, now, progress, conflicts, &tables))
+    let mut status = assemble(task, report, now, progress);
+    (status.stage, status.blocked_by) = stage(destination, task).await?;
+    if status.is_copying() || status.phase == FINISHED {
+        // Rows are missing, or nothing is followed any more: no number says how far behind the tables are.
+        (status.lag_bytes, status.lag_seconds) = (None, None);
+    }
+    status.conflicts = state::conflicts::count(destination, task).await?;
+    let is_level = status.lag_bytes == Some(0);
+    let progress = tables::progress(destination, task).await?;
+    let progress = progress.into_iter().map(|table| (table.source_oid, table)).collect();
+    status.tables = copied(&tables::read(destination, task).await?, progress, is_level);
+    Ok(status)
+}
+
+async fn stage(destination: &Client, task: &str) -> Result<(Option<String>, Option<String>)> {
+    let sql = "SELECT stage, blocked_by FROM walferry_state.tasks WHERE task = $1";
+    let row = destination.query_opt(sql, &[&task]).await.map_err(client_error)?;
+    Ok(row.map(|row| (row.get(0), row.get(1))).unwrap_or_default())
 }
 
 fn created(task: &str) -> Status {
-    assemble(task, Report { phase: "created".to_owned(), ..Report::default() }, None, None, 0, &[])
+    assemble(task, Report { phase: "created".to_owned(), ..Report::default() }, None, None)
 }
 
 /// With a daemon at work its own positions count; they are newer than the journal's.
-fn assemble(
-    task: &str,
-    report: Report,
-    now: Option<Lsn>,
-    progress: Option<Lsn>,
-    conflicts: i64,
-    tables: &[Chosen],
-) -> Status {
+fn assemble(task: &str, report: Report, now: Option<Lsn>, progress: Option<Lsn>) -> Status {
     let running = report.running;
     let applied = if running { report.applied_lsn.max(progress) } else { progress };
     // The answer of just now, though what was applied since may be newer still.
@@ -108,6 +157,7 @@ fn assemble(
     Status {
         task: task.to_owned(),
         phase: report.phase,
+        stage: None,
         running,
         error: report.error,
         source_lsn: source,
@@ -115,111 +165,31 @@ fn assemble(
         applied_lsn: applied,
         lag_bytes: if is_level { Some(0) } else { behind },
         lag_seconds: if behind == Some(0) { Some(0.0) } else { lag_seconds },
-        conflicts,
+        conflicts: 0,
         ddl_applied: 0,
         blocked_by: None,
         transactions: report.transactions,
         changes: report.changes,
-        tables: tables.iter().map(|chosen| table(chosen, is_level)).collect(),
+        tables: Vec::new(),
     }
 }
 
-fn table(chosen: &Chosen, is_level: bool) -> Table {
+fn copied(chosen: &[Chosen], mut progress: HashMap<u32, TableProgress>, is_level: bool) -> Vec<Copied> {
     let name = |(schema, name): &(String, String)| format!("{schema}.{name}");
-    Table {
-        source: name(&chosen.source),
-        destination: name(&chosen.destination),
-        state: if is_level { "level" } else { "copied" },
-        rows: None,
-        rows_total: None,
-        bytes: None,
-        bytes_total: None,
-    }
+    let table = |chosen: &Chosen| {
+        let progress = progress.remove(&chosen.source_oid).unwrap_or_default();
+        Copied::new(name(&chosen.source), name(&chosen.destination), progress, is_level)
+    };
+    chosen.iter().map(table).collect()
 }
 
-fn show(status: &Status, output: Output, watch: bool) -> Result<()> {
+fn show(status: &Status, output: Output, watch: bool, pace: &Pace) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let live = watch && output == Output::Text && out.is_terminal();
     let text = match output {
         Output::Json => json(status)?,
-        Output::Text => text(status),
+        Output::Text => text(status, pace),
     };
     let clear = if live { "\x1b[H\x1b[2J" } else { "" };
     print(writeln!(out, "{clear}{text}").and_then(|()| out.flush()))
-}
-
-fn text(status: &Status) -> String {
-    let lsn = |lsn: Option<Lsn>| lsn.map_or("unknown".to_owned(), |lsn| lsn.to_string());
-    let lag = match (status.lag_bytes, status.lag_seconds) {
-        (Some(0), _) => "level".to_owned(),
-        (Some(bytes), Some(seconds)) => format!("{bytes} bytes, {seconds:.1} s"),
-        (Some(bytes), None) => format!("{bytes} bytes"),
-        (None, _) => "unknown".to_owned(),
-    };
-    let mut lines = vec![
-        format!("task       {}", status.task),
-        format!(
-            "phase      {}{}",
-            status.phase,
-            if status.running { "" } else { " (no applier is connected)" }
-        ),
-        format!("source     {}", lsn(status.source_lsn)),
-        format!("received   {}", lsn(status.received_lsn)),
-        format!("applied    {}", lsn(status.applied_lsn)),
-        format!("lag        {lag}"),
-        format!("applied    {} transactions, {} changes", status.transactions, status.changes),
-        format!("conflicts  {}", status.conflicts),
-        format!("tables     {}", status.tables.len()),
-    ];
-    lines.extend(status.error.iter().map(|error| format!("error      {error}")));
-    lines.join("\n")
-}
-
-/// Prints what was recorded, newest first.
-pub async fn conflicts(config: &Config, output: Output) -> Result<()> {
-    let name = config.session_name();
-    let destination = client(&Conninfo::destination(&config.destination)?, Session::query(&name)).await?;
-    let recorded = if state::is_installed(&destination).await? {
-        state::conflicts::newest(&destination, config.task.name.as_str(), NEWEST).await?
-    } else {
-        Vec::new()
-    };
-    let line = |one: &state::conflicts::Recorded| {
-        let json =
-            |value: &Option<serde_json::Value>| value.as_ref().map_or("-".to_owned(), ToString::to_string);
-        format!(
-            "{} {} at {}: {} on {}, {}\n  key         {}\n  source      {}\n  destination {}{}",
-            one.id,
-            one.recorded_at,
-            one.lsn,
-            one.kind,
-            one.table,
-            one.resolution,
-            json(&one.key),
-            json(&one.source_row),
-            json(&one.destination_rows),
-            one.detail.as_ref().map(|detail| format!("\n  detail      {detail}")).unwrap_or_default()
-        )
-    };
-    let text = match output {
-        Output::Json => json(&recorded)?,
-        Output::Text if recorded.is_empty() => "no conflicts".to_owned(),
-        Output::Text => recorded.iter().map(line).collect::<Vec<_>>().join("\n"),
-    };
-    print(writeln!(std::io::stdout(), "{text}"))
-}
-
-fn json<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| Error::protocol(format!("cannot be written as JSON: {error}")))
-}
-
-/// A reader that has gone away (`walferry status | head -1`) is no failure.
-fn print(written: std::io::Result<()>) -> Result<()> {
-    match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::usage(format!("standard output cannot be written: {error}")))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

@@ -1,6 +1,6 @@
-//! The demonstration: a shop and pgbench write to one throwaway cluster for twenty seconds, walferry keeps
-//! another level with it before your eyes, and both are compared row by row. Runs under `lab run --`.
-//! Its exit status is 0 only if nothing differs.
+//! The demonstration: a shop and pgbench write to one throwaway cluster for twenty seconds; meanwhile walferry copies it
+//! into an empty database of another and keeps that level, before your eyes. Then definitions and rows of both are
+//! compared. Runs under `lab run --`. Its exit status is 0 only if nothing differs.
 
 mod screen;
 mod shop;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use screen::{Screen, thousands};
 use shop::Traffic;
 use walferry_tests::cluster::program;
-use walferry_tests::{Daemon, Task, compare};
+use walferry_tests::{Daemon, Task, compare, whole};
 use watch::Watch;
 
 const SECONDS: u64 = 20;
@@ -25,11 +25,11 @@ fn main() -> ExitCode {
     }));
     let mut screen = Screen::new();
     let task = set_up(&screen);
-    screen.title("The daemon starts, pgbench and the shop write to the source");
-    let daemon = task.start();
-    let (watch, committed) = twenty_seconds(&task, &mut screen);
-    screen.title("Both sides are compared row by row");
-    let found = compare::differences(&task.source, &task.destination, &[]);
+    screen.title("pgbench and the shop write to the source; the daemon starts, copies and follows");
+    let (daemon, watch, committed) = twenty_seconds(&task, &mut screen);
+    screen.title("Definitions and rows of both sides are compared");
+    let mut found = compare::differences(&task.source, &task.destination, &[]);
+    found.extend(whole::definition_differences(&task.source, &task.destination, &|_| false));
     let stopped = stop(&task, daemon, &screen);
     report(&task, &found, &screen);
     if found.is_empty() && stopped {
@@ -40,20 +40,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Databases with the shop and pgbench's tables on both sides; the extension and a slot at the source.
+/// The shop and pgbench's tables in a source database with the extension; an empty destination database.
 fn set_up(screen: &Screen) -> Task {
-    let task = Task::build("demo").without_extension().create();
+    let task = Task::build("demo").without_extension().full().create();
     let version = task.source.value("SHOW server_version");
     screen.title(&format!("walferry: two throwaway clusters of PostgreSQL {version}"));
     task.source.execute(shop::SCHEMA);
     run(Command::new(program("pgbench")).args(["-i", "-q", "-s", "5", task.source.url()]));
     screen.step("source: a shop with every interesting column type, and pgbench's 500,000 accounts");
-    copy(&task);
-    screen
-        .step("destination: the same definitions and rows, by pg_dump and psql; nothing is installed there");
     task.source.execute("CREATE EXTENSION walferry");
-    task.create_slot();
-    screen.step(&format!("source: CREATE EXTENSION walferry, and the slot {}", screen.strong(&task.slot)));
+    screen.step("source: CREATE EXTENSION walferry");
+    screen.step("destination: an empty database; nothing is installed there");
     task
 }
 
@@ -62,24 +59,6 @@ fn run(command: &mut Command) {
     let output = output.unwrap_or_else(|e| panic!("{:?} does not start: {e}", command.get_program()));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{:?} failed: {said}", command.get_program());
-}
-
-/// The source's definitions and rows, while nobody writes.
-fn copy(task: &Task) {
-    let mut dump = Command::new(program("pg_dump"))
-        .args(["--no-owner", task.source.url()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|e| panic!("pg_dump does not start: {e}"));
-    let pipe = dump.stdout.take().unwrap_or_else(|| panic!("pg_dump has no output"));
-    let load = Command::new(program("psql"))
-        .args(["-q", "-X", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", task.destination.url()])
-        .stdin(pipe)
-        .output()
-        .unwrap_or_else(|e| panic!("psql does not start: {e}"));
-    assert!(load.status.success(), "psql failed: {}", String::from_utf8_lossy(&load.stderr));
-    let dumped = dump.wait().unwrap_or_else(|e| panic!("pg_dump: {e}"));
-    assert!(dumped.success(), "pg_dump failed");
 }
 
 fn pgbench(url: &str) -> Child {
@@ -91,21 +70,23 @@ fn pgbench(url: &str) -> Child {
         .unwrap_or_else(|e| panic!("pgbench does not start: {e}"))
 }
 
-/// The load with the status beside it, and the rest until the destination is level. Returns the number of
-/// transactions that the source committed.
-fn twenty_seconds(task: &Task, screen: &mut Screen) -> (Watch, u64) {
-    let mut watch = Watch::new(task);
+/// The load and the daemon with the status beside them, and the rest until the destination is level. Returns the daemon,
+/// what was seen, and the number of transactions that the source committed.
+fn twenty_seconds(task: &Task, screen: &mut Screen) -> (Daemon, Watch, u64) {
     let traffic = Traffic::start(task.source.url());
     let mut bench = pgbench(task.source.url());
+    std::thread::sleep(Duration::from_secs(1));
+    let daemon = task.start();
+    let mut watch = Watch::new();
     while matches!(bench.try_wait(), Ok(None)) {
         watch.look(task, screen);
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(Duration::from_millis(300));
     }
     let output = bench.wait_with_output().unwrap_or_else(|e| panic!("pgbench: {e}"));
     assert!(output.status.success(), "pgbench failed");
     let committed = traffic.stop() + processed(&String::from_utf8_lossy(&output.stdout));
     watch.until_level(task, screen);
-    (watch, committed)
+    (daemon, watch, committed)
 }
 
 /// The count in pgbench's `number of transactions actually processed: N`.
@@ -130,7 +111,7 @@ fn stop(task: &Task, daemon: Daemon, screen: &Screen) -> bool {
 fn report(task: &Task, found: &[String], screen: &Screen) {
     let (tables, rows) = compare::size(&task.source);
     if found.is_empty() {
-        screen.good(&format!("{tables} tables, {} rows: no difference", thousands(rows)));
+        screen.good(&format!("all definitions, {tables} tables, {} rows: no difference", thousands(rows)));
         return;
     }
     for line in found {
@@ -142,11 +123,14 @@ fn closing(task: &Task, watch: &Watch, committed: u64) -> String {
     let (tables, rows) = compare::size(&task.source);
     format!(
         "What happened: for {SECONDS} seconds pgbench and a small shop committed {} transactions on the source. \
-         Its walferry extension decoded them from the write-ahead log, and the walferry daemon wrote their {} changes \
-         to the destination, at up to {} changes a second, while the lag was {} at most; it ended at 0 bytes. \
-         Then all {tables} tables with their {} rows were compared by value and were the same on both sides. The daemon \
+         Meanwhile the walferry daemon made a replication slot, carried the definitions into an empty database, copied {} of \
+         rows within {:.0} seconds, built the indexes, and went on with the {} changes that its extension had decoded from the \
+         write-ahead log since, at up to {} changes a second; the lag was {} at most and ended at 0 bytes. \
+         Then all definitions and {tables} tables with their {} rows were compared and were the same on both sides. The daemon \
          was stopped, its slot and state were removed, and both clusters are being stopped and deleted: nothing stays behind.",
         thousands(committed),
+        screen::bytes(watch.copied()),
+        watch.seconds_of_copy(),
         thousands(watch.changes()),
         thousands(watch.best_rate()),
         screen::bytes(watch.most_lag()),

@@ -1,6 +1,8 @@
 //! `make bench`: how fast a backlog is drained, next to native logical replication on the same clusters in the same run.
 //! Both follow slots made before the backlog, into databases of their own, and take turns in going first; a marker row
-//! ends each round. Prints medians and their ratio as a Markdown table (docs/benchmarks.md).
+//! ends each round. Prints medians and their ratio as a Markdown table (docs/benchmarks.md). `full` measures a copy.
+
+mod full;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -36,12 +38,19 @@ const DELETE: &str = "DELETE FROM t WHERE id BETWEEN {from} AND {to}";
 
 fn main() {
     let wanted = std::env::args().nth(1).unwrap_or_default();
-    println!("| | walferry, changes/s | native, changes/s | ratio |\n|---|---|---|---|");
-    for workload in WORKLOADS.iter().filter(|workload| workload.name.contains(&wanted)) {
+    let chosen: Vec<&Workload> =
+        WORKLOADS.iter().filter(|workload| workload.name.contains(&wanted)).collect();
+    if !chosen.is_empty() {
+        println!("| | walferry, changes/s | native, changes/s | ratio |\n|---|---|---|---|");
+    }
+    for workload in chosen {
         let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|round| self::round(workload, round)).collect();
         let ours = median(rounds.iter().map(|round| round.0));
         let native = median(rounds.iter().map(|round| round.1));
         println!("| {} | {ours:.0} | {native:.0} | {:.2} |", workload.name, ours / native);
+    }
+    if "full".contains(&wanted) {
+        full::run();
     }
 }
 

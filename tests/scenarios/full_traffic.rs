@@ -1,0 +1,107 @@
+//! A source that is written to while it is copied, in both snapshot modes; and how much memory a copy takes.
+
+use std::time::Duration;
+
+use walferry_tests::{Cluster, Task, Traffic, traffic};
+
+#[test]
+fn rule_23_a_copy_under_traffic_ends_equal() {
+    for snapshot in [true, false] {
+        let task = Task::build("traffic-copy")
+            .full()
+            .set("copy.snapshot", snapshot)
+            .set("copy.rate", "6MB/s")
+            .create();
+        task.source.execute(traffic::SCHEMA);
+        let traffic = Traffic::start(&task.source, 1500);
+        std::thread::sleep(Duration::from_secs(1));
+        let before = traffic.committed();
+        let mut daemon = task.start();
+        task.wait_following(&mut daemon);
+        let during = traffic.committed() - before;
+        assert!(during > 500, "the traffic did only {during} transactions");
+        std::thread::sleep(Duration::from_secs(2));
+        traffic.stop();
+        task.wait_level();
+        task.assert_equal();
+        assert_eq!(task.conflicts().len(), 0);
+        daemon.terminate().expect_status(0);
+    }
+}
+
+#[test]
+fn rule_23_small_parts_under_traffic_end_equal() {
+    let task = Task::build("traffic-parts").full().set("copy.snapshot", false).set("copy.jobs", 3).create();
+    task.source.execute(traffic::SCHEMA);
+    // Enough for several parts, whose keys the traffic changes.
+    task.source.execute(
+        "INSERT INTO traffic.item SELECT 100000 + i, i % 100, repeat('b', 500) FROM generate_series(1, 150000) i;
+         INSERT INTO traffic.moved SELECT 100000 + i, i % 4, repeat('m', 500) FROM generate_series(1, 100000) i; ANALYZE",
+    );
+    let traffic = Traffic::start(&task.source, 1500);
+    let mut daemon = task.start();
+    task.wait_following(&mut daemon);
+    traffic.stop();
+    task.wait_level();
+    task.assert_equal();
+    daemon.terminate().expect_status(0);
+}
+
+#[test]
+fn rule_23_transactions_that_are_open_across_the_copy_arrive() {
+    // A slot waits for transactions that are older than it; later ones may span the whole copy.
+    let source = Cluster::start("");
+    let task = Task::build("traffic-open")
+        .source(&source)
+        .full()
+        .set("copy.snapshot", false)
+        .set("copy.rate", "500kB/s")
+        .create();
+    task.source.execute(traffic::SCHEMA);
+    let mut daemon = task.start();
+    task.wait_copy("the slot is there", &mut daemon, |status| status["phase"] == "full");
+    let slot = format!(
+        "SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{}' AND confirmed_flush_lsn IS NOT NULL",
+        task.slot
+    );
+    walferry_tests::wait_until("the slot is made", Duration::from_secs(60), || {
+        task.source.value(&slot) == "1"
+    });
+    let open: Vec<_> = (0..3).map(|_| task.source.another()).collect();
+    for (i, session) in open.iter().enumerate() {
+        session.execute(&format!("BEGIN; UPDATE traffic.item SET body = 'open' WHERE id % 3 = {i} AND id < 3000; SAVEPOINT s; \
+            INSERT INTO traffic.item SELECT 500000 + {i} * 1000 + j, 0, 'open' FROM generate_series(1, 100) j; \
+            INSERT INTO traffic.note (who, what) SELECT {i}, 'open' FROM generate_series(1, 100)"));
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    open[0].execute("COMMIT");
+    std::thread::sleep(Duration::from_secs(2));
+    open[1].execute("ROLLBACK TO s; COMMIT");
+    task.wait_copy("all rows are read", &mut daemon, |status| {
+        walferry_tests::full::state(status, "traffic.item") == "copied" || status["phase"] == "incremental"
+    });
+    open[2].execute("COMMIT");
+    task.wait_following(&mut daemon);
+    task.wait_level();
+    task.assert_equal();
+    daemon.terminate().expect_status(0);
+}
+
+/// About 150 MB.
+const EVENTS: u32 = 500_000;
+
+#[test]
+fn a_copy_stays_below_150_mib() {
+    for snapshot in [true, false] {
+        let task =
+            Task::build("traffic-memory").full().set("copy.snapshot", snapshot).set("copy.jobs", 4).create();
+        task.source.execute(&walferry_tests::corpora::large(EVENTS));
+        let mut daemon = task.start();
+        task.wait_following(&mut daemon);
+        let peak = daemon.peak_memory();
+        assert!(peak < 150 << 20, "{peak} bytes at the peak");
+        task.wait_level();
+        task.assert_equal();
+        daemon.terminate().expect_status(0);
+    }
+}

@@ -1,0 +1,70 @@
+//! Databases to copy: PostgreSQL's own regression database (made once by tests/tools/regression.sh), one with very many
+//! tables, one with a big table among small ones.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{Cluster, Session, program};
+
+/// One big table and several small ones, with indexes and foreign keys; 500,000 events make 150 MB.
+pub fn large(events: u32) -> String {
+    include_str!("corpora/large.sql").replace("{events}", &events.to_string())
+}
+
+/// Where corpora are kept between runs.
+fn store() -> PathBuf {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    std::env::var_os("CARGO_TARGET_DIR").map_or(default, PathBuf::from).join("corpora")
+}
+
+/// A cluster with the database `regression`, as `make installcheck` leaves it. The first call on a machine fetches the
+/// tests' source and runs them (`make corpora`), which takes some minutes.
+#[track_caller]
+pub fn regression() -> Cluster {
+    let folder = store().join("regression");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/regression.sh");
+    let made = Command::new(script).arg(&folder).status();
+    assert!(made.is_ok_and(|status| status.success()), "tests/tools/regression.sh failed");
+    Cluster::start_copy_of(&folder.join("data"), "")
+}
+
+/// A database that PostgreSQL's own tools have restored from a dump of `source`.
+#[track_caller]
+pub fn restored(source: &Session, destination: &Cluster) -> Session {
+    let session = destination.session("postgres");
+    session.execute("CREATE DATABASE restored");
+    let dump = destination.folder().join("dump.sql");
+    for (name, option, url) in
+        [("pg_dump", "-bf", source.url()), ("psql", "-Xqf", destination.url("restored").as_str())]
+    {
+        let done = Command::new(program(name)).arg(option).arg(&dump).arg(url).stdout(Stdio::null()).status();
+        assert!(done.is_ok_and(|status| status.success()), "{name} failed");
+    }
+    destination.session("restored")
+}
+
+/// Whether a log names the object of an entry of `pg_dump`: then it was said that it is not carried over.
+pub fn is_named(entry: &str, log: &str) -> bool {
+    let name = entry.split("; Type: ").next().unwrap_or_default();
+    name.rsplit([' ', '.']).next().is_some_and(|last| log.contains(last))
+}
+
+/// `count` tables in ten schemas, each with a few rows, two indexes and a foreign key to the one before it.
+pub fn many_tables(session: &Session, count: u32) {
+    session
+        .execute("DO $$ BEGIN FOR n IN 0..9 LOOP EXECUTE format('CREATE SCHEMA s%s', n); END LOOP; END $$");
+    // In portions: each table takes locks until its transaction ends.
+    for from in (0..count).step_by(250) {
+        let to = (from + 250).min(count) - 1;
+        session.execute(&format!(
+            "DO $$ BEGIN FOR n IN {from}..{to} LOOP
+                EXECUTE format('CREATE TABLE s%s.t_%s (id serial PRIMARY KEY, before integer, v text, at timestamptz DEFAULT now())', n % 10, n);
+                EXECUTE format('CREATE INDEX ON s%s.t_%s (v)', n % 10, n);
+                EXECUTE format('INSERT INTO s%s.t_%s (before, v) SELECT i, ''row '' || i FROM generate_series(1, %s) i', n % 10, n, 10 + n % 40);
+                IF n > 0 THEN
+                    EXECUTE format('ALTER TABLE s%s.t_%s ADD FOREIGN KEY (id) REFERENCES s%s.t_%s NOT VALID', n % 10, n, (n - 1) % 10, n - 1);
+                END IF;
+            END LOOP; END $$"
+        ));
+    }
+}
