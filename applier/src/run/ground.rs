@@ -10,8 +10,8 @@ use super::source::{self, Source};
 use crate::apply::{Connect, Pipe};
 use crate::error::{Error, Result};
 use crate::pg::{Raw, Replication, Session, client, client_error, major, quote};
-use crate::state::{self, tasks};
 use crate::state::tasks::Binding;
+use crate::state::{self, tasks};
 
 /// How often something that is waited for is looked at.
 pub const LOOK: Duration = Duration::from_millis(200);
@@ -143,4 +143,3 @@ async fn wait_for_older_writers(client: &Client, name: &str) -> Result<()> {
     }
     Ok(())
 }
-

@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use super::Task;
 use super::choose::{self, Choices};
 use super::ground::{Ground, LOOK, application_name};
-use super::{source, gates};
+use super::{gates, source};
 use crate::apply::Gate;
 use crate::error::{Error, Result};
 use crate::pg::Lsn;

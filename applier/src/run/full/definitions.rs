@@ -14,7 +14,8 @@ use crate::run::Task;
 use crate::run::ground::{Ground, application_name};
 use crate::schema::roles::{self, Which};
 use crate::schema::{
-    Copied, Destination, LeftOut, Maker, Note, Outcome, Pass, Plan, Report, Source, Tool, Wanted, everything_copied,
+    Copied, Destination, LeftOut, Maker, Note, Outcome, Pass, Plan, Report, Source, Tool, Wanted,
+    everything_copied,
 };
 use crate::select::Choice;
 use crate::state::definitions::{self, DefinitionState};
@@ -107,7 +108,10 @@ impl Definitions {
         let Some(work) = &self.work else { return Ok(Vec::new()) };
         let mut report = work.maker.one_by_one(&work.plan, Pass::Grants).await?;
         report.add(work.maker.side_by_side(&work.plan, &[Pass::Last], everything_copied()).await?);
-        report.left_out.iter().for_each(|left| tracing::warn!("not carried over: {}: {}", left.object, left.reason));
+        report
+            .left_out
+            .iter()
+            .for_each(|left| tracing::warn!("not carried over: {}: {}", left.object, left.reason));
         Ok(problems(&report))
     }
 
@@ -136,12 +140,7 @@ impl Definitions {
 }
 
 impl Work {
-    async fn read(
-        task: &Task,
-        ground: &Ground,
-        keeper: Option<&Keeper>,
-        chosen: &[Chosen],
-    ) -> Result<Self> {
+    async fn read(task: &Task, ground: &Ground, keeper: Option<&Keeper>, chosen: &[Chosen]) -> Result<Self> {
         let name = task.config.task.name.as_str();
         let majors = (ground.source_major().await?, ground.destination_major().await?);
         let tool = Tool::find(task.config.copy.pg_dump.as_deref(), majors.0, majors.1).await?;
@@ -153,7 +152,8 @@ impl Work {
         let made = definitions::made(&ground.destination_client, name).await?;
         let renamed = Renamed::read(task, ground, chosen, made.is_empty()).await?;
         let note = note(name);
-        let maker = Maker::new(task.destination.clone(), application_name(task), ground.permits.clone(), note, made);
+        let maker =
+            Maker::new(task.destination.clone(), application_name(task), ground.permits.clone(), note, made);
         let plan = plan(task, ground, &source, &renamed, chosen).await?;
         Ok(Self { source, plan, maker, renamed })
     }
@@ -243,7 +243,9 @@ fn note(task: &str) -> Arc<Note> {
     Arc::new(move |object, outcome| {
         let (state, reason, statement) = match outcome {
             Outcome::Made => (DefinitionState::Made, None, None),
-            Outcome::Failed { reason, statement } => (DefinitionState::Failed, Some(*reason), Some(*statement)),
+            Outcome::Failed { reason, statement } => {
+                (DefinitionState::Failed, Some(*reason), Some(*statement))
+            }
             Outcome::LeftOut { reason } => (DefinitionState::LeftOut, Some(*reason), None),
         };
         definitions::note(&task, object, state, reason, statement)

@@ -135,7 +135,10 @@ pub async fn drop(task: &Task, source: &Client) -> Result<()> {
     end_walsender(task, source).await?;
     let sql = "SELECT count(pg_catalog.pg_drop_replication_slot(slot_name)) FROM pg_catalog.pg_replication_slots \
                WHERE slot_name = $1 AND plugin = 'walferry'";
-    source.query_one(sql, &[&slot]).await.map_err(|error| client_error(error).context("the slot cannot be dropped"))?;
+    source
+        .query_one(sql, &[&slot])
+        .await
+        .map_err(|error| client_error(error).context("the slot cannot be dropped"))?;
     Ok(())
 }
 
@@ -153,7 +156,9 @@ async fn end_walsender(task: &Task, source: &Client) -> Result<()> {
             return Ok(());
         }
         if began.elapsed() > LEAVE {
-            return Err(Error::unreachable(format!("an old walsender of this task does not leave the slot {slot}")));
+            return Err(Error::unreachable(format!(
+                "an old walsender of this task does not leave the slot {slot}"
+            )));
         }
         tokio::time::sleep(crate::run::ground::LOOK).await;
     }
