@@ -18,6 +18,8 @@ use crate::state::tables::{self, Chosen, TableProgress, TableState};
 use crate::state::tasks::Report;
 use crate::state::{self, progress, tasks};
 
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
 /// The stage of a task whose rows are copied; before it, what the stream says is not all that is missing.
 const FOLLOWING: &str = "following";
 /// The state of a task that has nothing left to do.
@@ -101,11 +103,16 @@ pub async fn status(config: &Config, output: Output, watch: bool) -> Result<()> 
         let status = read(config, &destination, source.as_ref()).await?;
         let bytes = status.tables.iter().map(|table| tally::bytes(&table.progress).0).sum();
         pace.sample(Instant::now(), bytes);
-        show(&status, output, watch, &pace)?;
-        if !watch {
+        // People want to know how fast it goes: one look does not tell.
+        let looks_again =
+            output == Output::Text && status.is_copying() && pace.rate(Instant::now()).is_none();
+        if watch || !looks_again {
+            show(&status, output, watch, &pace)?;
+        }
+        if !watch && !looks_again {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
