@@ -48,7 +48,7 @@ async fn command(cli: Cli) -> Result<u8> {
             print!("{}", config::SAMPLE);
             Ok(0)
         }
-        Command::Run { until } => run::run(config()?, until).await,
+        Command::Run { until } => run::run(&cli.config, until).await,
         Command::Status { watch } => watch::status(&config()?, cli.output, watch).await.map(|()| 0),
         Command::Conflicts => watch::conflicts(&config()?, cli.output).await.map(|()| 0),
         Command::Skip { lsn } => finish::skip(&config()?, lsn).await.map(|()| 0),

@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS walferry_state.tasks (
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     phase text NOT NULL DEFAULT 'created',
     stage text NOT NULL DEFAULT 'following',
+    selection text,
     error text,
     blocked_by text,
     source_lsn pg_lsn,

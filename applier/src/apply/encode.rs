@@ -209,7 +209,7 @@ fn image(group: &mut Group<'_>, target: &Arc<Target>, change: &Change) -> Result
             let purpose = Purpose::Target(target.id, Kind::DeleteImage);
             group.run(purpose, || statement::delete_image(target, columns), values)
         }
-        Change::Insert { .. } | Change::Truncate { .. } => Err(needs_order()),
+        Change::Insert { .. } | Change::Truncate { .. } | Change::Erase { .. } => Err(needs_order()),
     }
 }
 

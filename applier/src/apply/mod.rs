@@ -10,6 +10,7 @@ mod assemble;
 mod conflict;
 mod encode;
 mod fold;
+pub mod gate;
 mod group;
 mod journal;
 mod large;
@@ -29,9 +30,11 @@ mod targets;
 mod write;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_postgres::Client;
 
 use crate::error::{Error, Result};
 use crate::pg::Lsn;
@@ -41,7 +44,8 @@ use assemble::{Assemble, Unit};
 pub use conflict::Policy;
 use journal::Landed;
 use large::Large;
-use model::Transaction;
+pub use gate::Gate;
+use model::{Change, CommitPoint, Transaction};
 pub use pipe::{Connect, Pipe};
 pub use queue::{Draining, Piece, queue};
 pub use receive::Receive;
@@ -74,6 +78,10 @@ pub struct Parts {
     pub until: watch::Receiver<Option<Lsn>>,
     /// Turns true when the applier is to end in good order.
     pub stop: watch::Receiver<bool>,
+    /// What copied tables have seen already.
+    pub gate: Arc<Gate>,
+    /// A connection to the source, for the gate's questions.
+    pub source: Client,
 }
 
 /// Takes what the receiver brings to the destination.
@@ -203,7 +211,8 @@ impl<'a> Applier<'a> {
 
     async fn unit(&mut self, unit: Unit) -> Result<()> {
         match unit {
-            Unit::Transaction(transaction) => {
+            Unit::Transaction(mut transaction) => {
+                transaction.changes = self.admit(&transaction.point, transaction.changes).await?;
                 self.weight += transaction.weight + std::mem::size_of::<Transaction>();
                 self.pending.push(transaction);
                 Ok(())
@@ -212,6 +221,10 @@ impl<'a> Applier<'a> {
                 if point.as_ref().is_some_and(|point| self.parts.writer.skips(point)) {
                     return Ok(());
                 }
+                let changes = match &point {
+                    Some(point) => self.admit(point, changes).await?,
+                    None => changes,
+                };
                 self.settle_all().await?;
                 let (large, mut around) = self.large(xid, point).await?;
                 large.part(changes, &mut around).await
@@ -223,6 +236,20 @@ impl<'a> Applier<'a> {
             }
             Unit::Commit(point) => self.commit_large(point).await,
             Unit::Abort { xid, subxid } => self.abort_large(xid, subxid).await,
+        }
+    }
+
+    /// What the tables that were copied have not seen (rule 23). While it waits, only a stop is heard.
+    async fn admit(&mut self, point: &CommitPoint, changes: Vec<Change>) -> Result<Vec<Change>> {
+        if self.parts.gate.is_open() {
+            return Ok(changes);
+        }
+        let mut stop = self.parts.stop.clone();
+        tokio::select! {
+            admitted = self.parts.gate.admit(&self.parts.source, point, changes) => admitted,
+            Ok(_) = stop.wait_for(|stop| *stop) => {
+                Err(Error::unreachable("stopped while a change waited for its table to be copied"))
+            }
         }
     }
 

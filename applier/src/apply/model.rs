@@ -28,6 +28,20 @@ pub struct Relation {
     pub columns: Vec<Column>,
 }
 
+impl Relation {
+    /// A row of identity columns only, with NULL in the place of all others.
+    pub fn widen(&self, identity: &Row) -> Row {
+        let mut cells = identity.cells();
+        let wide: Vec<Cell<'_>> = (self.columns.iter())
+            .map(|column| if column.identity { cells.next().unwrap_or(Cell::Null) } else { Cell::Null })
+            .collect();
+        Row::build(wide.into_iter())
+    }
+}
+
+/// Integers of a key: the lowest inside, the lowest behind; `None` is open.
+pub type KeyRange = (Option<i64>, Option<i64>);
+
 /// A partitioned table above a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ancestor {
@@ -134,6 +148,8 @@ pub enum Change {
     Delete { relation: Arc<Relation>, old: OldRow },
     /// One TRUNCATE of these relations.
     Truncate { relations: Vec<Arc<Relation>>, restart_identity: bool },
+    /// A TRUNCATE that reaches some key ranges only: the others were copied after it (rule 23).
+    Erase { relation: Arc<Relation>, key: String, ranges: Vec<KeyRange> },
 }
 
 impl Change {
@@ -149,6 +165,7 @@ impl Change {
                 Change::Update { old: before, new, .. } => old(before) + new.bytes().len(),
                 Change::Delete { old: before, .. } => old(before),
                 Change::Truncate { relations, .. } => relations.len() * std::mem::size_of::<usize>(),
+                Change::Erase { ranges, .. } => ranges.len() * std::mem::size_of::<KeyRange>(),
             }
     }
 }

@@ -168,6 +168,10 @@ impl<'a> Ordered<'a> {
                 let statement = self.targets.truncate(relations, *restart_identity).await?;
                 self.run(&statement, &[]).await.map(|_| ())
             }
+            Change::Erase { relation, key, ranges } => {
+                let statement = self.targets.erase(relation, key, ranges).await?;
+                self.run(&statement, &[]).await.map(|_| ())
+            }
         }
     }
 

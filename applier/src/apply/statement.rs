@@ -2,6 +2,7 @@
 //! [`Target`]. Each but COPY, which writes all its rows or fails, asserts its row count inside the server (rule 1), so that
 //! what is behind it, COMMIT included, does not happen when the count is not the expected one.
 
+use super::model::KeyRange;
 use super::target::{Access, KeyPart, Target};
 use crate::pg::quote;
 
@@ -81,6 +82,21 @@ pub fn update(target: &Target, parts: &[KeyPart], set: &[u16]) -> Statement {
         format!("UPDATE {only} AS t SET {sets} FROM {rows} WHERE {found} RETURNING 1")
     };
     counted(target, &written, &arrays)
+}
+
+/// Removes the rows of these ranges of an integer key.
+pub fn erase(target: &Target, key: &str, ranges: &[KeyRange]) -> Statement {
+    let key = quote::ascii_ident(key);
+    let range = |(lower, upper): &KeyRange| {
+        let bound = |operator: &str, value: &Option<i64>| {
+            value.map(|value| format!("{key} OPERATOR(pg_catalog.{operator}) '{value}'::pg_catalog.int8"))
+        };
+        let bounds: Vec<String> = [bound(">=", lower), bound("<", upper)].into_iter().flatten().collect();
+        if bounds.is_empty() { "true".to_owned() } else { format!("({})", bounds.join(" AND ")) }
+    };
+    let ranges: Vec<String> = ranges.iter().map(range).collect();
+    let sql = format!("DELETE FROM {} WHERE {}", target.only(), ranges.join(" OR "));
+    Statement { sql, types: Vec::new() }
 }
 
 /// How many of the target's columns are what they were when the target was made. Stands behind the writes, whose lock

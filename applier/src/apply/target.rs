@@ -147,7 +147,7 @@ impl Target {
         }
         match (old, new) {
             (OldRow::Full(row), _) => Ok(row.clone()),
-            (OldRow::Key(row), _) => Ok(self.widen(row)),
+            (OldRow::Key(row), _) => Ok(self.relation.widen(row)),
             (OldRow::None, Some(new)) => Ok(new.clone()),
             (OldRow::None, None) | (OldRow::Unidentifiable, _) => Err(self.unidentifiable()),
         }
@@ -167,15 +167,6 @@ impl Target {
              REPLICA IDENTITY FULL and skip this transaction",
             self.readable()
         ))
-    }
-
-    /// A row of identity columns only, with NULL in the place of all others.
-    pub fn widen(&self, identity: &Row) -> Row {
-        let mut cells = identity.cells();
-        let wide: Vec<Cell<'_>> = (self.relation.columns.iter())
-            .map(|column| if column.identity { cells.next().unwrap_or(Cell::Null) } else { Cell::Null })
-            .collect();
-        Row::build(wide.into_iter())
     }
 
     /// What is said when an UPDATE or DELETE does not tell which row it changed (rule 16).

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio_postgres::Client;
 
 use super::fold::{Fold, Step};
-use super::model::{Change, Relation};
-use super::statement::Statement;
+use super::model::{Change, KeyRange, Relation};
+use super::statement::{self, Statement};
 use super::target::Target;
 use crate::catalog::{self, TableRef};
 use crate::error::{Error, Result};
@@ -72,6 +72,9 @@ impl Targets {
                 Change::Truncate { relations, restart_identity } => {
                     fold.truncate(self.truncate(relations, *restart_identity).await?);
                 }
+                Change::Erase { relation, key, ranges } => {
+                    fold.truncate(self.erase(relation, key, ranges).await?);
+                }
             }
         }
         Ok(fold.finish())
@@ -103,6 +106,17 @@ impl Targets {
         }
         let restart = if restart_identity { " RESTART IDENTITY" } else { "" };
         Ok(Statement { sql: format!("TRUNCATE {}{restart}", tables.join(", ")), types: Vec::new() })
+    }
+
+    /// Removes the rows of some key ranges (rule 23).
+    pub async fn erase(
+        &mut self,
+        relation: &Arc<Relation>,
+        key: &str,
+        ranges: &[KeyRange],
+    ) -> Result<Statement> {
+        let target = self.resolve(relation).await?;
+        Ok(statement::erase(&target, key, ranges))
     }
 
     /// Relations of one shape that go to one table share a target, so that partitions can be folded together.

@@ -1,11 +1,14 @@
 //! What the destination's catalog says of a table: the only queries on `pg_catalog` that the data path needs. A
 //! [`Table`] is read once and kept until the source describes the relation anew or a statement fails.
 
+mod fit;
 mod query;
+pub mod source;
 
 use std::sync::Arc;
 
-pub use query::table;
+pub use fit::TypeName;
+pub use query::{table, tables};
 
 /// A table of the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]

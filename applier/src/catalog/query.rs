@@ -1,6 +1,7 @@
 //! The queries behind [`super::Table`]. They follow
 //! <https://www.postgresql.org/docs/current/catalogs.html> and run on 13 to 18 alike.
 
+use std::collections::HashMap;
 use tokio_postgres::{Client, Row};
 
 use super::{Column, KeyColumn, Table, UniqueIndex};
@@ -18,33 +19,36 @@ SELECT c.oid, c.relkind = 'p' AS partitioned,
                WHERE g.tgenabled IN ('A', 'R') AND NOT g.tgisinternal AND (g.tgrelid = c.oid OR g.tgrelid IN
                      (SELECT b.oid FROM below b WHERE b.root = c.oid))) AS firing_triggers,
        EXISTS (SELECT FROM pg_catalog.pg_rewrite r
-               WHERE r.ev_class = c.oid AND r.ev_enabled IN ('A', 'R') AND r.ev_type <> '1') AS firing_rules
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')";
+               WHERE r.ev_class = c.oid AND r.ev_enabled IN ('A', 'R') AND r.ev_type <> '1') AS firing_rules,
+       n.nspname::text, c.relname::text
+FROM unnest($1::text[], $2::text[]) AS wanted(schema, name)
+JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema::name
+JOIN pg_catalog.pg_class c ON c.relname = wanted.name::name AND c.relnamespace = n.oid
+WHERE c.relkind IN ('r', 'p')";
 
 const COLUMNS: &str = "
-WITH RECURSIVE base(attnum, typid, basetype) AS (
-  SELECT a.attnum, t.oid, t.typbasetype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-  WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+WITH RECURSIVE base(typid, oid) AS (
+  SELECT t.oid, t.oid FROM pg_catalog.pg_type t
   UNION ALL
-  SELECT b.attnum, t.oid, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.basetype)
+  SELECT b.typid, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid WHERE t.typtype = 'd')
 SELECT a.attname::text, a.atttypid, tn.nspname::text, t.typname::text, a.atttypmod, bt.oid AS base_oid, bt.typarray,
        bt.typtype = 'e' AS is_enum, coalesce(NOT l.collisdeterministic, false) AS nondeterministic,
-       a.attnotnull, a.attgenerated <> '' AS generated, a.attidentity = 'a' AS always_identity
+       a.attnotnull, a.attgenerated <> '' AS generated, a.attidentity = 'a' AS always_identity,
+       a.attrelid
 FROM pg_catalog.pg_attribute a
-JOIN base b ON b.attnum = a.attnum AND b.basetype = 0
-JOIN pg_catalog.pg_type bt ON bt.oid = b.typid
+JOIN base b ON b.typid = a.atttypid
+JOIN pg_catalog.pg_type bt ON bt.oid = b.oid AND bt.typtype <> 'd'
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
-WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attnum";
+WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum";
 
 const INDEXES: &str = "
 SELECT i.indexrelid, c.relname::text, i.indisprimary, i.indimmediate,
        i.indpred IS NOT NULL OR i.indexprs IS NOT NULL AS partial,
        coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false) AS nulls_not_distinct,
-       a.attname::text, n.nspname::text, o.oprname::text
+       a.attname::text, n.nspname::text, o.oprname::text, i.indrelid
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k(at)
@@ -54,26 +58,50 @@ JOIN pg_catalog.pg_amop m ON m.amopfamily = oc.opcfamily AND m.amoplefttype = oc
      AND m.amoprighttype = oc.opcintype AND m.amopstrategy = 3
 JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr
 JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
-WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indislive
+WHERE i.indrelid = ANY ($1) AND i.indisunique AND i.indisvalid AND i.indislive
 ORDER BY i.indisprimary DESC, i.indexrelid, k.at";
 
 /// Reads a table, or `None` if there is no table (ordinary or partitioned) of this name.
 pub async fn table(client: &Client, schema: &str, name: &str) -> Result<Option<Table>> {
-    let rows = client.query(TABLE, &[&schema, &name]).await.map_err(server_error)?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let oid: u32 = row.get(0);
-    let columns = client.query(COLUMNS, &[&oid]).await.map_err(server_error)?;
-    let indexes = client.query(INDEXES, &[&oid]).await.map_err(server_error)?;
-    Ok(Some(Table {
-        oid,
-        schema: schema.to_owned(),
-        name: name.to_owned(),
+    Ok(tables(client, &[(schema.to_owned(), name.to_owned())]).await?.pop())
+}
+
+/// Reads the tables of these names (schema and name) that there are, in any order.
+pub async fn tables(client: &Client, names: &[(String, String)]) -> Result<Vec<Table>> {
+    let (schemas, names): (Vec<&str>, Vec<&str>) =
+        names.iter().map(|(schema, name)| (schema.as_str(), name.as_str())).unzip();
+    let tables = client.query(TABLE, &[&schemas, &names]).await.map_err(server_error)?;
+    let oids: Vec<u32> = tables.iter().map(|row| row.get(0)).collect();
+    let columns = by_oid(client.query(COLUMNS, &[&oids]).await.map_err(server_error)?, 12);
+    let indexes = by_oid(client.query(INDEXES, &[&oids]).await.map_err(server_error)?, 9);
+    let of = |row: &Row| (rows(&columns, row.get(0)), rows(&indexes, row.get(0)));
+    Ok(tables.iter().map(|row| self::row(row, of(row))).collect())
+}
+
+fn rows(tables: &HashMap<u32, Vec<Row>>, oid: u32) -> &[Row] {
+    tables.get(&oid).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The rows of each table, whose oid stands in column `at`.
+fn by_oid(rows: Vec<Row>, at: usize) -> HashMap<u32, Vec<Row>> {
+    let mut tables: HashMap<u32, Vec<Row>> = HashMap::new();
+    for row in rows {
+        tables.entry(row.get(at)).or_default().push(row);
+    }
+    tables
+}
+
+fn row(row: &Row, (columns, indexes): (&[Row], &[Row])) -> Table {
+    Table {
+        oid: row.get(0),
+        schema: row.get(4),
+        name: row.get(5),
         partitioned: row.get(1),
         has_firing_triggers: row.get(2),
         has_firing_rules: row.get(3),
         columns: columns.iter().map(column).collect(),
-        unique_indexes: unique_indexes(&indexes),
-    }))
+        unique_indexes: unique_indexes(indexes),
+    }
 }
 
 fn column(row: &Row) -> Column {

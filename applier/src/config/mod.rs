@@ -6,7 +6,7 @@ mod secret;
 mod sections;
 mod values;
 
-pub use sections::{Apply, Copy, Destination, Finish, Mapping, Metrics, Objects, Source, Task};
+pub use sections::{Apply, Copy, Destination, Finish, Mapping, Metrics, Objects, Source, Task, Window};
 pub use values::{Conflict, Definitions, Existing, Mode, NamePattern, Rate, Scope, TimeOfDay};
 
 use crate::error::{Error, Result};
@@ -81,6 +81,11 @@ impl Config {
         destination.password = find("WALFERRY_DESTINATION_PASSWORD", destination.password_file.as_deref())
             .map_err(|error| error.context("destination.password_file"))?;
         Ok(self)
+    }
+
+    /// The whole but for [`Copy`] as a text that can be compared; urls and passwords are not in it.
+    pub fn apart_from_copy(&self) -> String {
+        Self { copy: Copy::default(), ..self.clone() }.to_string()
     }
 
     /// What the task's sessions are called, but for its writers.

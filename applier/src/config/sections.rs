@@ -193,7 +193,8 @@ pub struct Window {
 }
 
 impl Window {
-    fn covers(&self, time: TimeOfDay) -> bool {
+    /// Whether it holds at this time of day.
+    pub fn covers(&self, time: TimeOfDay) -> bool {
         if self.from < self.to {
             (self.from..self.to).contains(&time)
         } else {

@@ -87,7 +87,8 @@ impl Inbox {
         }
     }
 
-    async fn fill<R: AsyncRead + Unpin>(&mut self, io: &mut R) -> Result<()> {
+    /// Reads more from the socket. Can be dropped while it waits.
+    pub(super) async fn fill<R: AsyncRead + Unpin>(&mut self, io: &mut R) -> Result<()> {
         if self.buffer.capacity() - self.buffer.len() < CHUNK / 4 {
             self.buffer.reserve(CHUNK);
         }
@@ -101,12 +102,7 @@ impl Inbox {
     fn cut(&mut self) -> Result<Option<Frame>> {
         let Some(header) = self.buffer.first_chunk::<HEADER>() else { return Ok(None) };
         let [tag, length @ ..] = *header;
-        let length = u32::from_be_bytes(length) as usize;
-        if !(4..=LARGEST).contains(&length) {
-            return Err(Error::protocol(
-                "what answers there does not speak PostgreSQL's protocol; check host and port",
-            ));
-        }
+        let length = payload(length)? + 4;
         if self.buffer.len() < length + 1 {
             // A large message: room for all of it at once.
             self.buffer.reserve(length + 1 - self.buffer.len());
@@ -117,11 +113,67 @@ impl Inbox {
         Ok(Some(Frame { tag, body }))
     }
 
+    /// Moves the payload of CopyData messages to `out` until that holds `end` bytes. A message may be moved in pieces:
+    /// `left` is what is still to come of the one at hand.
+    pub(super) fn copy_data(&mut self, left: &mut usize, out: &mut BytesMut, end: usize) -> Result<Moved> {
+        let (mut at, mut messages) = (0, 0);
+        let pause = loop {
+            let piece = (*left).min(self.buffer.len() - at).min(end.saturating_sub(out.len()));
+            out.extend_from_slice(&self.buffer[at..at + piece]);
+            at += piece;
+            *left -= piece;
+            if out.len() >= end {
+                break Pause::Full;
+            }
+            match self.buffer[at..].first_chunk::<HEADER>() {
+                None => break Pause::Empty,
+                Some(_) if *left > 0 => break Pause::Empty,
+                Some([b'd', length @ ..]) => *left = payload(*length)?,
+                Some(_) => break Pause::Other,
+            }
+            at += HEADER;
+            messages += 1;
+        };
+        self.buffer.advance(at);
+        Ok(Moved { messages, pause })
+    }
+
     fn keep_parameter(&mut self, body: Bytes) {
         let mut texts = body.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
         if let (Some(name), Some(value)) = (texts.next(), texts.next()) {
             self.parameters.insert(name, value);
         }
+    }
+}
+
+/// How much of a COPY was moved, and why no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// Messages that were begun. A server sends one for each row.
+    pub messages: u64,
+    /// Why it ended.
+    pub pause: Pause,
+}
+
+/// Why the moving of CopyData ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// There is no more room.
+    Full,
+    /// Nothing more has been read.
+    Empty,
+    /// Another kind of message is next.
+    Other,
+}
+
+/// What follows a message's length, which counts itself.
+fn payload(length: [u8; 4]) -> Result<usize> {
+    let length = u32::from_be_bytes(length) as usize;
+    match length.checked_sub(4) {
+        Some(payload) if length <= LARGEST => Ok(payload),
+        Some(_) | None => Err(Error::protocol(
+            "what answers there does not speak PostgreSQL's protocol; check host and port",
+        )),
     }
 }
 
@@ -173,6 +225,32 @@ mod tests {
             assert_eq!(frames[0].body, big);
             assert_eq!(inbox.parameter("server_version"), Some("15.18"));
             assert!(error.class().is_transient(), "{error}");
+        }
+    }
+
+    #[test]
+    fn copy_data_is_gathered_whatever_the_pieces() {
+        let mut bytes = message(b'd', b"one\n");
+        bytes.extend(message(b'd', &[b'x'; 1000]));
+        bytes.extend(message(b'd', b""));
+        bytes.extend(message(b'c', b""));
+        for (piece, end) in [(1, 10), (3, 4000), (4000, 7), (4000, 4000)] {
+            let (mut inbox, mut left, mut all, mut messages) = (Inbox::default(), 0, Vec::new(), 0);
+            let mut pieces = bytes.chunks(piece);
+            loop {
+                let mut out = BytesMut::new();
+                let moved = inbox.copy_data(&mut left, &mut out, end).unwrap();
+                assert!(out.len() <= end);
+                all.extend_from_slice(&out);
+                messages += moved.messages;
+                match moved.pause {
+                    Pause::Full => assert_eq!(out.len(), end),
+                    Pause::Empty => inbox.buffer.extend_from_slice(pieces.next().unwrap()),
+                    Pause::Other => break,
+                }
+            }
+            assert_eq!((all.len(), messages, left), (1004, 3, 0));
+            assert_eq!(&all[..6], b"one\nxx");
         }
     }
 

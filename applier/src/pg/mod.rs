@@ -2,12 +2,13 @@
 //!
 //! `conninfo` says where, `connect` tries the hosts, `stream` and `tls` carry the bytes, `session` says what every
 //! session is like. On top stand three clients: `client` (catalogs and checks, tokio-postgres), `raw` (our own
-//! pipeline, for the writer) and `replication` (CopyBoth).
+//! pipeline, for the writer) and `replication` (CopyBoth). `copy` carries rows from one `raw` to another.
 
 mod auth;
 mod client;
 mod connect;
 mod conninfo;
+pub mod copy;
 mod frame;
 mod lsn;
 pub mod origin;
@@ -25,7 +26,7 @@ pub use conninfo::Conninfo;
 pub use frame::Frame;
 pub use lsn::{Lsn, NotAnLsn};
 pub use raw::{Raw, RawReceiver, RawSender};
-pub use replication::{Event, Replication, ReplicationReceiver, ReplicationSender};
+pub use replication::{Created, Event, Replication, ReplicationReceiver, ReplicationSender};
 pub use server_error::ServerError;
 pub use session::{Session, major};
 pub use snapshot::Snapshot;

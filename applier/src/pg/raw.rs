@@ -4,7 +4,7 @@
 use super::auth;
 use super::connect::{self, Startup};
 use super::conninfo::{Conninfo, Host};
-use super::frame::{Frame, Inbox};
+use super::frame::{Frame, Inbox, Moved, Pause};
 use super::session::Session;
 use super::stream::{Stream, lost};
 use crate::error::{Error, Result};
@@ -71,8 +71,56 @@ impl Raw {
         }
     }
 
+    /// Runs statements of which the last is COMMIT.
+    ///
+    /// # Errors
+    /// As [`Raw::simple`]; a COMMIT that answers otherwise is none (rule 1).
+    pub async fn commit(&mut self, sql: &str) -> Result<()> {
+        self.query(sql).await?;
+        match self.ready().await?.as_deref() {
+            Some("COMMIT") => Ok(()),
+            Some(_) | None => {
+                Err(Error::protocol("the server did not commit a transaction, and gave no reason"))
+            }
+        }
+    }
+
+    /// Reads to the end of the answer: the tag of the last command.
+    pub(super) async fn ready(&mut self) -> Result<Option<String>> {
+        let (mut tag, mut failure) = (None, None);
+        loop {
+            let frame = self.recv().await?;
+            match frame.tag {
+                b'C' => tag = Some(String::from_utf8_lossy(&frame.body).trim_end_matches('\0').to_owned()),
+                b'T' | b'D' | b'I' => {}
+                b'E' => failure = failure.or(Some(self.failed(&frame)?)),
+                b'Z' => return failure.map_or(Ok(tag), Err),
+                _ => return Err(frame.unexpected("the end of a statement")),
+            }
+        }
+    }
+
+    /// Moves rows of a COPY TO STDOUT to `out`, until that holds `end` bytes ([`Pause::Full`]) or another message is next
+    /// ([`Pause::Other`]); `left` as for [`Inbox::copy_data`]. Can be dropped while it waits.
+    pub(super) async fn copy_data(
+        &mut self,
+        left: &mut usize,
+        out: &mut BytesMut,
+        end: usize,
+        messages: &mut u64,
+    ) -> Result<Pause> {
+        loop {
+            let Moved { messages: moved, pause } = self.inbox.copy_data(left, out, end)?;
+            *messages += moved;
+            match pause {
+                Pause::Full | Pause::Other => return Ok(pause),
+                Pause::Empty => self.inbox.fill(&mut self.stream).await?,
+            }
+        }
+    }
+
     /// FATAL and PANIC end the connection: no ReadyForQuery follows them.
-    fn failed(&self, frame: &Frame) -> Result<Error> {
+    pub(super) fn failed(&self, frame: &Frame) -> Result<Error> {
         let error = frame.server_error();
         match error.severity.as_str() {
             "FATAL" | "PANIC" => Err(error.into()),

@@ -34,6 +34,15 @@ pub struct System {
     pub dbname: String,
 }
 
+/// A slot that was just made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The stream has every transaction that commits from here on.
+    pub consistent_point: Lsn,
+    /// The name of the snapshot that sees what committed before.
+    pub snapshot: Option<String>,
+}
+
 /// What a stream brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -84,6 +93,23 @@ impl Replication {
         })
     }
 
+    /// Makes a logical slot, and exports the snapshot that matches it if wanted; that lives until this session does
+    /// something else. Waits for every transaction that is in progress at the source (`SnapBuildFindSnapshot` of
+    /// PostgreSQL's snapbuild.c).
+    ///
+    /// # Errors
+    /// The server's refusal with its SQLSTATE: 42710 the slot exists, 53400 no slot is free ...
+    pub async fn create_slot(&mut self, slot: &str, export: bool) -> Result<Created> {
+        // The keywords of 13 are understood by all later servers.
+        let snapshot = if export { "EXPORT_SNAPSHOT" } else { "NOEXPORT_SNAPSHOT" };
+        let command =
+            format!("CREATE_REPLICATION_SLOT {} LOGICAL walferry {snapshot}", quote::ident(slot));
+        let rows = self.raw.rows(&command).await?;
+        rows.first().and_then(|row| created(row)).ok_or_else(|| {
+            Error::protocol("the server's answer to CREATE_REPLICATION_SLOT is not what PostgreSQL 13 to 18 give")
+        })
+    }
+
     /// Begins the stream of a logical slot and gives its two halves. The server itself goes no further back than the
     /// slot's confirmed_flush_lsn, and skips forward to it in silence: compare first [5].
     ///
@@ -109,6 +135,11 @@ impl Replication {
             _ => Err(frame.unexpected("the start of replication")),
         }
     }
+}
+
+fn created(row: &[Option<Bytes>]) -> Option<Created> {
+    let text = |at: usize| row.get(at)?.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
+    Some(Created { consistent_point: text(1)?.parse().ok()?, snapshot: text(2) })
 }
 
 fn system(row: &[Option<Bytes>]) -> Option<System> {

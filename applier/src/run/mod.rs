@@ -1,21 +1,32 @@
 //! `walferry run`: the supervisor. It prepares both sides, runs one session of the stream after the other, and decides what
 //! a failure means: at the start it ends the command; later the daemon outlives it.
 
+mod choose;
+mod full;
+mod gates;
+mod ground;
+mod join;
 mod prepare;
+mod reload;
 mod session;
 mod source;
 mod stop;
 mod until;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::apply::{Ended, Shared};
 use crate::config::{Config, Mode};
+use crate::copy::{Limiter, Limits};
 use crate::error::{Class, Error, Result};
 use crate::pg::{Conninfo, Lsn, Session, client};
-use crate::state::tasks::{self, Report};
+use crate::state::tasks::{self, Report, Stage};
 use crate::watch::phase;
+use reload::Reload;
+use session::Next;
 use stop::Stop;
 pub use until::Until;
 
@@ -40,38 +51,36 @@ pub struct Task {
     pub target: watch::Sender<Option<Lsn>>,
     /// A signal came.
     pub stop: Stop,
+    /// The configuration was edited.
+    pub reload: Reload,
+    /// How fast rows may be copied.
+    pub limit: Arc<Limiter>,
 }
 
-/// Runs the task; the exit status of the command.
-pub async fn run(config: Config, until: Option<Until>) -> Result<u8> {
-    refuse_other_modes(&config)?;
+/// Runs the task of the configuration file `path`; the exit status of the command.
+pub async fn run(path: &Path, until: Option<Until>) -> Result<u8> {
+    let config = Config::load(path)?;
     warn_of_what_is_not_there(&config);
-    let task = Task {
+    let limit = Arc::new(Limiter::new(Limits::new(&config.copy)));
+    let at_once = limit.clone();
+    let mut task = Task {
         source: Conninfo::source(&config.source)?,
         destination: Conninfo::destination(&config.destination)?,
         shared: Shared::default(),
         until,
         target: watch::Sender::new(None),
         stop: Stop::on_signals()?,
+        reload: Reload::on_signal(path.to_owned(), &config, move |config| at_once.replace(Limits::new(&config.copy)))?,
+        limit,
         config,
     };
-    match supervise(&task).await {
+    match supervise(&mut task).await {
         Ok(Ended::Reached) => Ok(0),
         Ok(Ended::Stopped) if task.until.is_none() => Ok(0),
         Ok(Ended::Stopped) => Ok(task.stop.exit_status()),
         Err(error) if error.class() == Class::Stopped && task.until.is_none() => Ok(0),
         Err(error) if error.class() == Class::Stopped => Ok(task.stop.exit_status()),
         Err(error) => Err(error),
-    }
-}
-
-fn refuse_other_modes(config: &Config) -> Result<()> {
-    match config.task.mode {
-        Mode::Incremental => Ok(()),
-        Mode::Full | Mode::FullIncremental => Err(Error::usage(
-            "this release follows changes only; copy the rows first (for example pg_dump with the slot's snapshot) \
-             and set [task] mode = \"incremental\"",
-        )),
     }
 }
 
@@ -91,20 +100,28 @@ fn warn_of_what_is_not_there(config: &Config) {
     }
 }
 
-async fn supervise(task: &Task) -> Result<Ended> {
+async fn supervise(task: &mut Task) -> Result<Ended> {
     let mut pause = SHORTEST;
     let mut told = String::new();
     let mut has_run = false;
     let mut reached = Lsn::ZERO;
     loop {
-        let mut streamed = false;
-        let error = match session::run(task, has_run, &mut streamed).await {
-            Ok(ended) => return Ok(ended),
+        if let Some(edited) = task.reload.take() {
+            task.config = Config::clone(&edited);
+        }
+        let mut begun = false;
+        let error = match attempt(task, has_run, &mut begun).await {
+            Ok(Next::Ended(ended)) => return Ok(ended),
+            Ok(Next::Again) => {
+                has_run = true;
+                continue;
+            }
             Err(error) => error,
         };
-        has_run |= streamed;
+        has_run |= begun;
         let transient = error.class().is_transient();
-        if error.class() == Class::Stopped || !has_run || (!transient && task.until.is_some()) {
+        let to_end = task.until.is_some() || task.config.task.mode == Mode::Full;
+        if error.class() == Class::Stopped || !has_run || (!transient && to_end) {
             note_failure(task, &error).await;
             return Err(error);
         }
@@ -123,6 +140,44 @@ async fn supervise(task: &Task) -> Result<Ended> {
         task.stop.sleep(pause).await?;
         pause = (pause * 2).min(LONGEST);
     }
+}
+
+/// One attempt: what is left of the full copy, then the stream. `begun` turns true once there is something to go on with.
+async fn attempt(task: &Task, again: bool, begun: &mut bool) -> Result<Next> {
+    let ground = task.stop.unless(ground::ground(task)).await?;
+    set_target(task, ground.source.insert_lsn);
+    let (ground, stage) = task.stop.unless(full::advance(task, ground, begun)).await?;
+    match stage {
+        Stage::Finished => Ok(Next::Ended(Ended::Reached)),
+        Stage::CatchingUp => {
+            let ready = task.stop.unless(prepare::prepare(task, ground, again)).await?;
+            full::catch_up(task, ready, begun).await
+        }
+        Stage::Following => {
+            let ready = task.stop.unless(prepare::prepare(task, ground, again)).await?;
+            // A table that joins is to be level, too, before the run is over.
+            let never = watch::Sender::new(None);
+            let until = if ready.choices.joining.is_empty() { task.target.subscribe() } else { never.subscribe() };
+            session::run(task, ready, until, begun).await
+        }
+        Stage::Slot | Stage::Definitions | Stage::Rows | Stage::Keys | Stage::Constraints => {
+            Err(Error::protocol(format!("the full copy stopped at its stage {}", stage.as_str())))
+        }
+    }
+}
+
+/// `now` is when the command began: the first time that the source was asked.
+fn set_target(task: &Task, insert_lsn: Lsn) {
+    let target = match task.until {
+        None => return,
+        Some(Until::Now) => insert_lsn,
+        Some(Until::At(lsn)) => lsn,
+    };
+    task.target.send_if_modified(|known| {
+        let news = known.is_none();
+        known.get_or_insert(target);
+        news
+    });
 }
 
 /// Puts the failure where `status` finds it. The destination may be what failed: then `status` finds out by itself.

@@ -1,15 +1,17 @@
 //! One session of the stream: from START_REPLICATION until something breaks, a signal comes or the end is reached.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_postgres::Client;
 
 use super::Task;
-use super::Until;
-use super::prepare::{Ready, application_name, prepare, writer_name};
-use super::source;
-use crate::apply::{Applier, Ended, Parts, Policies, Policy, Receive, Shared, Targets, Writer, queue};
+use super::ground::{application_name, writer_name};
+use super::prepare::Ready;
+use super::{join, source};
+use crate::apply::{Applier, Ended, Gate, Parts, Policies, Policy, Receive, Shared, Targets, Writer, queue};
 use crate::config::{Conflict, Scope};
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, Session, client};
@@ -25,24 +27,40 @@ const GRACE: Duration = Duration::from_secs(15);
 /// The report is written so often.
 const REPORT: Duration = Duration::from_secs(1);
 
-/// Runs one session. `streamed` turns true once the stream has begun.
-pub async fn run(task: &Task, again: bool, streamed: &mut bool) -> Result<Ended> {
-    let ready = task.stop.unless(prepare(task, again)).await?;
-    set_target(task, ready.source.insert_lsn);
-    restore_counts(task, &ready).await?;
-    let options = options(task, &ready.chosen);
+/// How a session ended in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The run is over.
+    Ended(Ended),
+    /// Another session takes over: the configuration was edited, or tables have joined.
+    Again,
+}
+
+/// Runs one session, until all up to `until` is durable or something else ends it. `streamed` turns true once the stream
+/// has begun.
+pub async fn run(
+    task: &Task,
+    ready: Ready,
+    until: watch::Receiver<Option<Lsn>>,
+    streamed: &mut bool,
+) -> Result<Next> {
+    let Ready { ground, progress, names, choices, skips, gate } = ready;
+    restore_counts(task, &ground.destination_client).await?;
+    let closed = !gate.is_open();
+    let options = options(task, &choices.chosen, closed);
     let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let slot = task.config.slot();
-    let begin = ready.replication.start(&slot, ready.progress, &options);
+    let begin = ground.replication.start(&slot, progress, &options);
     let (sender, receiver) = task.stop.unless(begin).await?;
     *streamed = true;
-    tracing::info!(lsn = %ready.progress, "following the source");
-    if task.until.is_some() {
-        source::heartbeat(&ready.source_client).await?;
+    tracing::info!(lsn = %progress, "following the source");
+    if until.borrow().is_some() {
+        source::heartbeat(&ground.source_client).await?;
     }
     let (filling, draining) = queue();
-    let (durable, acknowledged) = watch::channel(ready.progress);
+    let (durable, acknowledged) = watch::channel(progress);
     let (finish, finished) = watch::channel(false);
+    let (halt, halted) = watch::channel(false);
     let receive = Receive {
         sender,
         receiver,
@@ -50,33 +68,57 @@ pub async fn run(task: &Task, again: bool, streamed: &mut bool) -> Result<Ended>
         durable: acknowledged,
         finished,
         shared: &task.shared,
-        every: status_interval(ready.source.wal_sender_timeout),
+        every: status_interval(ground.source.wal_sender_timeout),
     };
     let name = task.config.task.name.as_str().to_owned();
     let questions = client(&task.destination, Session::query(&application_name(task))).await?;
-    let targets = Targets::new(questions, ready.names);
+    let targets = Targets::new(questions, names);
     let parts = Parts {
-        writer: Writer::new(ready.pipe, targets, name.clone(), policies(task), ready.skips, ready.progress),
-        connect: ready.connect,
+        writer: Writer::new(ground.pipe, targets, name.clone(), policies(task), skips, progress),
+        connect: ground.connect,
         queue: draining,
         durable,
-        until: task.target.subscribe(),
-        stop: task.stop.watch(),
+        until,
+        stop: halted,
+        gate: gate.clone(),
+        source: client(&task.source, Session::query(&application_name(task))).await?,
     };
-    let mut reporter = Reporter::new(ready.source_client, ready.destination_client, name);
+    let mut reporter = Reporter::new(ground.source_client, ground.destination_client, name);
     let receive = receive.run();
     tokio::pin!(receive);
+    let again = Cell::new(false);
+    let halting = async {
+        tokio::select! {
+            _ = task.stop.requested() => {}
+            () = task.reload.edited() => again.set(true),
+            joined = join::run(task, &ground.source, &choices.joining, gate.clone()) => again.set(joined?),
+            () = opened(&gate), if closed && choices.joining.is_empty() => again.set(true),
+        }
+        halt.send_replace(true);
+        std::future::pending::<Result<()>>().await
+    };
     let ended = tokio::select! {
         broken = &mut receive => return Err(broken.err().unwrap_or_else(early)),
         broken = report(task, &mut reporter) => return Err(broken),
         overdue = overdue(task) => return Err(overdue),
+        broken = halting => return Err(broken.err().unwrap_or_else(early)),
         ended = Applier::new(parts, &task.shared).run() => ended?,
     };
     finish.send_replace(true);
     // The slot stays behind if this fails; it catches up at the next start.
     receive.await.unwrap_or_else(|error| tracing::warn!("the source did not take the last status: {error}"));
     reporter.report(positions(&task.shared)).await?;
-    Ok(ended)
+    Ok(match ended {
+        Ended::Stopped if again.get() => Next::Again,
+        Ended::Stopped | Ended::Reached => Next::Ended(ended),
+    })
+}
+
+/// Waits until no table needs the gate any more: large transactions may be streamed again.
+async fn opened(gate: &Gate) {
+    while !gate.is_open() {
+        tokio::time::sleep(REPORT).await;
+    }
 }
 
 /// A destination that hangs must not keep us from stopping: what is on its way is then given up, and read again.
@@ -123,24 +165,10 @@ fn positions(shared: &Shared) -> Positions {
     Positions { received: shared.received_lsn(), applied: shared.applied_lsn(), counts: shared.counts() }
 }
 
-/// `now` is when the command began: the first time that the source was asked.
-fn set_target(task: &Task, insert_lsn: Lsn) {
-    let target = match task.until {
-        None => return,
-        Some(Until::Now) => insert_lsn,
-        Some(Until::At(lsn)) => lsn,
-    };
-    task.target.send_if_modified(|known| {
-        let news = known.is_none();
-        known.get_or_insert(target);
-        news
-    });
-}
-
 /// The counters go on where the last process left them.
-async fn restore_counts(task: &Task, ready: &Ready) -> Result<()> {
+async fn restore_counts(task: &Task, destination: &Client) -> Result<()> {
     if task.shared.counts() == (0, 0)
-        && let Some(report) = tasks::read(&ready.destination_client, task.config.task.name.as_str()).await?
+        && let Some(report) = tasks::read(destination, task.config.task.name.as_str()).await?
     {
         task.shared.count(report.transactions.unsigned_abs(), report.changes.unsigned_abs());
     }
@@ -148,14 +176,15 @@ async fn restore_counts(task: &Task, ready: &Ready) -> Result<()> {
 }
 
 /// The plugin's options. In scope `tables` the choice was made at the start; else names choose new tables, too.
-fn options(task: &Task, chosen: &[Chosen]) -> Vec<(&'static str, String)> {
+fn options(task: &Task, chosen: &[Chosen], closed: bool) -> Vec<(&'static str, String)> {
     let choice = Choice::new(&task.config.objects);
     let include = match task.config.objects.scope {
         Scope::Database => choice.include(),
         Scope::Tables => "",
     };
     let oids = chosen.iter().map(|table| table.source_oid.to_string()).collect::<Vec<_>>().join(",");
-    let streaming = if task.shared.may_stream() { "on" } else { "off" };
+    // What a copied table has seen is known by committed transactions.
+    let streaming = if task.shared.may_stream() && !closed { "on" } else { "off" };
     vec![
         ("versions", walferry_wire::version::KNOWN.to_string()),
         ("include", include.to_owned()),

@@ -3,6 +3,8 @@
 //! far the copy is; `conflicts` and `skips` what the user has to know and to say.
 
 pub mod conflicts;
+pub mod definitions;
+pub mod parts;
 pub mod progress;
 pub mod tables;
 pub mod tasks;

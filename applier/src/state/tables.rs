@@ -16,9 +16,10 @@ pub struct Chosen {
     pub destination: (String, String),
 }
 
-/// Notes the chosen tables; those that are known stay as they are.
-pub async fn add(client: &Client, task: &str, tables: &[Chosen]) -> Result<()> {
-    let sql = "INSERT INTO walferry_state.tables SELECT $1, t.* FROM \
+/// Notes the chosen tables, all in one state; those that are known stay as they are.
+pub async fn add(client: &Client, task: &str, tables: &[Chosen], state: TableState) -> Result<()> {
+    let sql = "INSERT INTO walferry_state.tables (task, source_oid, source_schema, source_name, \
+               destination_schema, destination_name, state) SELECT $1, t.*, $7 FROM \
                unnest($2::oid[], $3::text[], $4::text[], $5::text[], $6::text[]) AS t \
                ON CONFLICT DO NOTHING";
     let column = |text: fn(&Chosen) -> &String| tables.iter().map(text).collect::<Vec<_>>();
@@ -26,9 +27,18 @@ pub async fn add(client: &Client, task: &str, tables: &[Chosen]) -> Result<()> {
     let (schemas, names) = (column(|table| &table.source.0), column(|table| &table.source.1));
     let (to_schemas, to_names) = (column(|table| &table.destination.0), column(|table| &table.destination.1));
     client
-        .execute(sql, &[&task, &oids, &schemas, &names, &to_schemas, &to_names])
+        .execute(sql, &[&task, &oids, &schemas, &names, &to_schemas, &to_names, &state.as_str()])
         .await
         .map_err(client_error)?;
+    Ok(())
+}
+
+/// Takes tables out of the task, and what is known of their copy.
+pub async fn remove(client: &Client, task: &str, oids: &[u32]) -> Result<()> {
+    for table in ["parts", "tables"] {
+        let sql = format!("DELETE FROM walferry_state.{table} WHERE task = $1 AND source_oid = ANY ($2)");
+        client.execute(&sql, &[&task, &oids]).await.map_err(client_error)?;
+    }
     Ok(())
 }
 

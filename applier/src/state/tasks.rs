@@ -31,12 +31,12 @@ pub async fn binding(client: &Client, task: &str) -> Result<Option<Binding>> {
     .transpose()
 }
 
-/// Binds a new task. Two tasks with one slot are refused.
-pub async fn bind(client: &Client, task: &str, binding: &Binding) -> Result<()> {
-    let sql = "INSERT INTO walferry_state.tasks (task, slot, system_identifier, database_oid) \
-               VALUES ($1, $2, $3, $4)";
+/// Binds a new task, which begins with a stage. Two tasks with one slot are refused.
+pub async fn bind(client: &Client, task: &str, binding: &Binding, stage: Stage) -> Result<()> {
+    let sql = "INSERT INTO walferry_state.tasks (task, slot, system_identifier, database_oid, stage) \
+               VALUES ($1, $2, $3, $4, $5)";
     let identifier = binding.system_identifier.to_string();
-    let written = client.execute(sql, &[&task, &binding.slot, &identifier, &binding.database_oid]).await;
+    let written = client.execute(sql, &[&task, &binding.slot, &identifier, &binding.database_oid, &stage.as_str()]).await;
     match written.map_err(client_error) {
         Err(error) if error.sqlstate() == Some("23505") => Err(Error::refused(format!(
             "another task at this destination uses the slot {}; give this one a slot of its own ([source] slot)",
@@ -44,6 +44,84 @@ pub async fn bind(client: &Client, task: &str, binding: &Binding) -> Result<()> 
         ))),
         other => other.map(|_| ()),
     }
+}
+
+/// How far a task is with its full copy. Each stage may be begun again after a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The slot is being made; nothing of the task is at the destination.
+    Slot,
+    /// Definitions that come before the rows are being made.
+    Definitions,
+    /// Rows are being copied.
+    Rows,
+    /// What the stream needs to find rows is being made.
+    Keys,
+    /// The stream makes parts level that were copied with different snapshots.
+    CatchingUp,
+    /// The rest of the definitions is being made.
+    Constraints,
+    /// The full copy is done: changes are followed.
+    Following,
+    /// A full copy without changes is done for good.
+    Finished,
+}
+
+impl Stage {
+    const ALL: [Self; 8] = [
+        Self::Slot,
+        Self::Definitions,
+        Self::Rows,
+        Self::Keys,
+        Self::CatchingUp,
+        Self::Constraints,
+        Self::Following,
+        Self::Finished,
+    ];
+
+    /// As `walferry_state.tasks` spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::Slot => "slot",
+            Stage::Definitions => "definitions",
+            Stage::Rows => "rows",
+            Stage::Keys => "keys",
+            Stage::CatchingUp => "catching up",
+            Stage::Constraints => "constraints",
+            Stage::Following => "following",
+            Stage::Finished => "finished",
+        }
+    }
+}
+
+/// The stage of a task, if it has started before.
+pub async fn stage(client: &Client, task: &str) -> Result<Option<Stage>> {
+    let sql = "SELECT stage FROM walferry_state.tasks WHERE task = $1";
+    let Some(row) = client.query_opt(sql, &[&task]).await.map_err(client_error)? else { return Ok(None) };
+    let text: String = row.get(0);
+    let known = Stage::ALL.into_iter().find(|stage| stage.as_str() == text);
+    known.map(Some).ok_or_else(|| Error::protocol(format!("walferry_state.tasks has the stage \"{text}\"")))
+}
+
+/// Moves the task to a stage; durable when this returns.
+pub async fn set_stage(client: &Client, task: &str, stage: Stage) -> Result<()> {
+    let sql = "UPDATE walferry_state.tasks SET stage = $2 WHERE task = $1";
+    client.execute(sql, &[&task, &stage.as_str()]).await.map_err(client_error)?;
+    Ok(())
+}
+
+/// What was chosen by the configuration when the tables were last noted.
+pub async fn selection(client: &Client, task: &str) -> Result<Option<String>> {
+    let sql = "SELECT selection FROM walferry_state.tasks WHERE task = $1";
+    let row = client.query_opt(sql, &[&task]).await.map_err(client_error)?;
+    Ok(row.and_then(|row| row.get(0)))
+}
+
+/// Notes what the configuration chooses.
+pub async fn set_selection(client: &Client, task: &str, selection: &str) -> Result<()> {
+    let sql = "UPDATE walferry_state.tasks SET selection = $2 WHERE task = $1";
+    client.execute(sql, &[&task, &selection]).await.map_err(client_error)?;
+    Ok(())
 }
 
 /// What is hashed for the advisory lock that the applier of a task holds.
@@ -78,6 +156,10 @@ pub struct Report {
     pub changes: i64,
     /// An applier holds the task's lock: it is connected to the destination now.
     pub running: bool,
+    /// What the task waits for: a transaction at the source, a lock.
+    pub blocked_by: Option<String>,
+    /// How far the full copy is.
+    pub stage: String,
 }
 
 /// Notes that a task starts, all else staying as it was. One that failed stays so until it has run for a while.
@@ -88,10 +170,18 @@ pub async fn start(client: &Client, task: &str) -> Result<()> {
     Ok(())
 }
 
+/// Notes the phase that a task is in and what it waits for, all else staying as it was.
+pub async fn note_wait(client: &Client, task: &str, phase: &str, waits_for: Option<&str>) -> Result<()> {
+    let sql = "UPDATE walferry_state.tasks SET phase = $2, blocked_by = $3, error = NULL, \
+               updated_at = pg_catalog.clock_timestamp() WHERE task = $1";
+    client.execute(sql, &[&task, &phase, &waits_for]).await.map_err(client_error)?;
+    Ok(())
+}
+
 /// Writes how the task is. Asynchronously committed: a report may be lost, never progress.
 pub async fn report(client: &Client, task: &str, report: &Report) -> Result<()> {
     let sql = "UPDATE walferry_state.tasks SET phase = $2, error = $3, source_lsn = $4, received_lsn = $5, \
-               applied_lsn = $6, lag_seconds = $7, transactions = $8, changes = $9, \
+               applied_lsn = $6, lag_seconds = $7, transactions = $8, changes = $9, blocked_by = $10, \
                updated_at = pg_catalog.clock_timestamp() WHERE task = $1";
     let lsn = |lsn: Option<Lsn>| lsn.map(|lsn| PgLsn::from(lsn.0));
     let (source, received, applied) =
@@ -109,6 +199,7 @@ pub async fn report(client: &Client, task: &str, report: &Report) -> Result<()> 
                 &report.lag_seconds,
                 &report.transactions,
                 &report.changes,
+                &report.blocked_by,
             ],
         )
         .await
@@ -122,8 +213,8 @@ pub async fn read(client: &Client, task: &str) -> Result<Option<Report>> {
                EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
                        WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted \
                        AND d.datname = pg_catalog.current_database() \
-                       AND (l.classid::bigint << 32 | l.objid::bigint) = pg_catalog.hashtextextended($2, 0)) \
-               FROM walferry_state.tasks WHERE task = $1";
+                       AND (l.classid::bigint << 32 | l.objid::bigint) = pg_catalog.hashtextextended($2, 0)), \
+               blocked_by, stage FROM walferry_state.tasks WHERE task = $1";
     let row = client.query_opt(sql, &[&task, &lock_name(task)]).await.map_err(client_error)?;
     Ok(row.map(|row| {
         let lsn = |at: usize| row.get::<_, Option<PgLsn>>(at).map(|lsn| Lsn(lsn.into()));
@@ -137,14 +228,26 @@ pub async fn read(client: &Client, task: &str) -> Result<Option<Report>> {
             transactions: row.get(6),
             changes: row.get(7),
             running: row.get(8),
+            blocked_by: row.get(9),
+            stage: row.get(10),
         }
     }))
 }
 
+/// Forgets what a full copy noted before it had its slot; the task stays bound.
+pub async fn clear(client: &mut Client, task: &str) -> Result<()> {
+    empty(client, task, &["definitions", "parts", "tables", "progress"]).await
+}
+
 /// Removes everything of a task, conflicts included.
 pub async fn remove(client: &mut Client, task: &str) -> Result<()> {
+    let all = ["conflicts", "skips", "definitions", "parts", "tables", "progress", "tasks"];
+    empty(client, task, &all).await
+}
+
+async fn empty(client: &mut Client, task: &str, tables: &[&str]) -> Result<()> {
     let transaction = client.transaction().await.map_err(client_error)?;
-    for table in ["conflicts", "skips", "definitions", "parts", "tables", "progress", "tasks"] {
+    for table in tables {
         let sql = format!("DELETE FROM walferry_state.{table} WHERE task = $1");
         transaction.execute(&sql, &[&task]).await.map_err(client_error)?;
     }

@@ -13,6 +13,10 @@ use crate::state::tasks::{self, Report};
 pub mod phase {
     /// Connecting and looking.
     pub const STARTING: &str = "starting";
+    /// Copying definitions and rows.
+    pub const FULL: &str = "full";
+    /// Done for good.
+    pub const FINISHED: &str = "finished";
     /// Following the source.
     pub const INCREMENTAL: &str = "incremental";
     /// Stopped by something that needs a person.
@@ -60,6 +64,7 @@ impl Reporter {
             transactions: positions.counts.0 as i64,
             changes: positions.counts.1 as i64,
             running: true,
+            ..Report::default()
         };
         tasks::report(&self.destination, &self.task, &report).await?;
         let source = source_lsn(&self.source).await?;

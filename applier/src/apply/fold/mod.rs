@@ -93,7 +93,7 @@ impl Fold {
                 self.close(target.table.oid);
                 self.steps.push(Step::Image { target: target.clone(), change: change.clone() });
             }
-            (_, Change::Truncate { .. }) => {}
+            (_, Change::Truncate { .. } | Change::Erase { .. }) => {}
         }
         if target.in_order {
             self.close_all();

@@ -3,6 +3,7 @@
 //! leave only to the authentication exchange; nothing prints them.
 
 mod kinds;
+mod libpq;
 mod passfile;
 mod text;
 

@@ -1,0 +1,361 @@
+//! From copy to stream (rule 23): which changes a copied table has seen already. A part of a table that is not copied yet
+//! needs none of them, one that is copied needs those that its snapshot does not see, and where a part is being copied the
+//! writer waits. Tables leave the gate once every change that comes is one that they need.
+
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_postgres::Client;
+
+use crate::apply::model::{Change, CommitPoint, KeyRange, OldRow, Relation, Row};
+use crate::error::{Error, Result};
+use crate::pg::{Lsn, Snapshot, client_error, quote};
+use walferry_wire::tuple::Cell;
+
+/// How long a commit that is in the stream may take to become visible before the source is asked again.
+const SETTLE: Duration = Duration::from_millis(5);
+
+/// A table that is, or will be, copied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    /// The column whose ranges are the parts, an integer of the replica identity; without one all parts share a snapshot.
+    pub key: Option<String>,
+    /// Its parts; none until it is planned.
+    pub parts: Vec<Part>,
+}
+
+/// A part of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its number.
+    pub number: i32,
+    /// The lowest key in it.
+    pub lower: Option<i64>,
+    /// The lowest key behind it.
+    pub upper: Option<i64>,
+    /// How far its copy is.
+    pub state: State,
+}
+
+/// How far the copy of a part is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Its snapshot will be taken later.
+    Pending,
+    /// Its snapshot is being taken.
+    Claimed,
+    /// It is being copied as this snapshot sees it.
+    Copying(Snapshot),
+    /// It was copied; all that the snapshot sees was committed before this position.
+    Copied(Snapshot, Lsn),
+}
+
+/// What a part makes of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Apply,
+    Drop,
+    /// The part is not copied yet: a later snapshot has the change, if the source shows it already.
+    DropOnceSeen,
+    Wait,
+}
+
+/// What is to be done before a change can be judged.
+enum Pause {
+    Look,
+    Wait,
+}
+
+/// The gate of one task.
+#[derive(Debug)]
+pub struct Gate {
+    tables: Mutex<FxHashMap<u32, Table>>,
+    /// A snapshot of the source: what it sees, later ones see, too.
+    seen: Mutex<Option<Snapshot>>,
+    moved: watch::Sender<u64>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { tables: Mutex::default(), seen: Mutex::default(), moved: watch::Sender::new(0) }
+    }
+}
+
+impl Gate {
+    /// Sets a table, by its oid at the source, and what is known of its parts.
+    pub fn set(&self, oid: u32, table: Table) {
+        self.with(|tables| tables.insert(oid, table));
+    }
+
+    /// Changes the state of a part.
+    pub fn part(&self, oid: u32, number: i32, state: State) {
+        self.with(|tables| {
+            let parts = tables.get_mut(&oid).into_iter().flat_map(|table| &mut table.parts);
+            parts.filter(|part| part.number == number).for_each(|part| part.state = state.clone());
+        });
+    }
+
+    /// Whether every change of the stream goes through as it is.
+    pub fn is_open(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// The position behind which no table needs the gate; `None` while one is not copied.
+    pub fn horizon(&self) -> Option<Lsn> {
+        self.lock().values().map(Table::horizon).try_fold(Lsn::ZERO, |most, one| Some(most.max(one?)))
+    }
+
+    /// The changes of a transaction that its tables have not seen. Waits while a part that they reach is being copied.
+    pub async fn admit(
+        &self,
+        source: &Client,
+        point: &CommitPoint,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Change>> {
+        self.lock().retain(|_, table| table.horizon().is_none_or(|horizon| point.commit_lsn < horizon));
+        if self.is_open() {
+            return Ok(changes);
+        }
+        let mut admitted = Vec::with_capacity(changes.len());
+        for change in changes {
+            admitted.extend(self.admit_one(source, point.xid, change).await?);
+        }
+        Ok(admitted)
+    }
+
+    async fn admit_one(&self, source: &Client, xid: u64, change: Change) -> Result<Vec<Change>> {
+        let mut moved = self.moved.subscribe();
+        loop {
+            match self.judge(xid, &change)? {
+                Ok(admitted) => return Ok(admitted),
+                Err(Pause::Look) => self.look(source, xid).await?,
+                Err(Pause::Wait) => {
+                    moved.changed().await.map_err(|_| Error::protocol("the gate went away"))?;
+                }
+            }
+        }
+    }
+
+    /// The commit record is in the stream before other sessions see the transaction (longer with a synchronous standby).
+    async fn look(&self, source: &Client, xid: u64) -> Result<()> {
+        let sql = "SELECT pg_catalog.pg_current_snapshot()::text";
+        let text: String = source.query_one(sql, &[]).await.map_err(client_error)?.get(0);
+        let snapshot: Snapshot = text.parse().map_err(|error| Error::protocol(format!("source: {error}")))?;
+        if !snapshot.sees(xid) {
+            tokio::time::sleep(SETTLE).await;
+        }
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+        Ok(())
+    }
+
+    fn judge(&self, xid: u64, change: &Change) -> Result<Result<Vec<Change>, Pause>> {
+        let tables = self.lock();
+        match change {
+            Change::Insert { relation, new } => one(self.row(&tables, xid, relation, Some(new))?, change),
+            Change::Delete { relation, old } => {
+                one(self.row(&tables, xid, relation, before(old, None, relation).as_ref())?, change)
+            }
+            Change::Update { relation, old, new } => {
+                let was = before(old, Some(new), relation);
+                let (was, is) = (
+                    self.row(&tables, xid, relation, was.as_ref())?,
+                    self.row(&tables, xid, relation, Some(new))?,
+                );
+                update(was, is, change, relation, old, new)
+            }
+            Change::Truncate { relations, restart_identity } => {
+                Ok(self.truncate(&tables, xid, relations, *restart_identity))
+            }
+            Change::Erase { .. } => Ok(Ok(vec![change.clone()])),
+        }
+    }
+
+    /// What becomes of a row; `None` stands for one that cannot be told.
+    fn row(&self, tables: &Tables, xid: u64, relation: &Relation, row: Option<&Row>) -> Result<Verdict> {
+        let Some(table) = tables.get(&relation.oid) else { return Ok(Verdict::Apply) };
+        let part = match (&table.key, row) {
+            (Some(key), Some(row)) if table.parts.len() > 1 => table.part_of(number(relation, key, row)?),
+            _ => table.parts.first(),
+        };
+        Ok(self.verdict(part, xid))
+    }
+
+    fn verdict(&self, part: Option<&Part>, xid: u64) -> Verdict {
+        match part.map(|part| &part.state) {
+            None | Some(State::Pending) => {
+                let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_seen = seen.as_ref().is_some_and(|snapshot| snapshot.sees(xid));
+                if is_seen { Verdict::Drop } else { Verdict::DropOnceSeen }
+            }
+            Some(State::Claimed) => Verdict::Wait,
+            Some(State::Copying(snapshot)) => {
+                if snapshot.sees(xid) { Verdict::Drop } else { Verdict::Wait }
+            }
+            Some(State::Copied(snapshot, _)) => {
+                if snapshot.sees(xid) { Verdict::Drop } else { Verdict::Apply }
+            }
+        }
+    }
+
+    /// Tables of which all parts need it are truncated; of others the ranges that need it are emptied.
+    fn truncate(
+        &self,
+        tables: &Tables,
+        xid: u64,
+        relations: &[Arc<Relation>],
+        restart_identity: bool,
+    ) -> Result<Vec<Change>, Pause> {
+        let (mut whole, mut admitted) = (Vec::new(), Vec::new());
+        // A partitioned table goes with all its partitions, or not at all.
+        let mut split: Vec<u32> = Vec::new();
+        for relation in relations {
+            let Some(table) = tables.get(&relation.oid) else {
+                whole.push(relation.clone());
+                continue;
+            };
+            let verdicts: Vec<Verdict> = match table.parts.as_slice() {
+                [] => vec![self.verdict(None, xid)],
+                parts => parts.iter().map(|part| self.verdict(Some(part), xid)).collect(),
+            };
+            if let Some(pause) = verdicts.iter().find_map(|verdict| pause(*verdict)) {
+                return Err(pause);
+            }
+            if verdicts.iter().all(|verdict| *verdict == Verdict::Apply) {
+                whole.push(relation.clone());
+                continue;
+            }
+            split.extend(relation.ancestors.iter().map(|above| above.oid));
+            if let Some(key) = table.key.clone() {
+                let wanted = table.parts.iter().zip(&verdicts).filter(|(_, v)| **v == Verdict::Apply);
+                let ranges: Vec<KeyRange> = wanted.map(|(part, _)| (part.lower, part.upper)).collect();
+                admitted.push(Change::Erase { relation: relation.clone(), key, ranges });
+            }
+        }
+        whole.retain(|relation| !split.contains(&relation.oid));
+        if !whole.is_empty() {
+            admitted.push(Change::Truncate { relations: whole, restart_identity });
+        }
+        Ok(admitted)
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Tables) -> T) {
+        change(&mut self.lock());
+        self.moved.send_modify(|moved| *moved += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Tables = FxHashMap<u32, Table>;
+
+impl Table {
+    /// The position behind which it needs every change; `None` while a part is not copied.
+    pub fn horizon(&self) -> Option<Lsn> {
+        let copied = |part: &Part| match &part.state {
+            State::Copied(_, lsn) => Some(*lsn),
+            State::Pending | State::Claimed | State::Copying(_) => None,
+        };
+        if self.parts.is_empty() {
+            return None;
+        }
+        self.parts.iter().map(copied).try_fold(Lsn::ZERO, |most, one| Some(most.max(one?)))
+    }
+
+    fn part_of(&self, key: i64) -> Option<&Part> {
+        let inside = |part: &&Part| {
+            part.lower.is_none_or(|lower| lower <= key) && part.upper.is_none_or(|upper| key < upper)
+        };
+        self.parts.iter().find(inside)
+    }
+}
+
+fn pause(verdict: Verdict) -> Option<Pause> {
+    match verdict {
+        Verdict::Apply | Verdict::Drop => None,
+        Verdict::DropOnceSeen => Some(Pause::Look),
+        Verdict::Wait => Some(Pause::Wait),
+    }
+}
+
+fn one(verdict: Verdict, change: &Change) -> Result<Result<Vec<Change>, Pause>> {
+    Ok(match pause(verdict) {
+        Some(pause) => Err(pause),
+        None if verdict == Verdict::Apply => Ok(vec![change.clone()]),
+        None => Ok(Vec::new()),
+    })
+}
+
+/// A row that moves between parts is, for each of them, one that goes or one that comes.
+fn update(
+    was: Verdict,
+    is: Verdict,
+    change: &Change,
+    relation: &Arc<Relation>,
+    old: &OldRow,
+    new: &Row,
+) -> Result<Result<Vec<Change>, Pause>> {
+    if let Some(pause) = pause(was).or(pause(is)) {
+        return Ok(Err(pause));
+    }
+    Ok(Ok(match (was == Verdict::Apply, is == Verdict::Apply) {
+        (true, true) => vec![change.clone()],
+        (false, false) => Vec::new(),
+        (true, false) => vec![Change::Delete { relation: relation.clone(), old: old.clone() }],
+        (false, true) => vec![Change::Insert { relation: relation.clone(), new: whole(relation, old, new)? }],
+    }))
+}
+
+/// The new row, with what an update did not send; only the whole old row has that.
+fn whole(relation: &Relation, old: &OldRow, new: &Row) -> Result<Row> {
+    let filled = match old {
+        OldRow::Full(old) => new.clone().filled_from(old),
+        OldRow::None | OldRow::Key(_) | OldRow::Unidentifiable => new.clone(),
+    };
+    if filled.has_unchanged() {
+        return Err(Error::refused(format!(
+            "while {} was copied in parts, a row with an unchanged TOASTed value moved from one part to another, and the \
+             stream does not have that value; take the table out of the task ([objects] exclude), run, and add it again",
+            quote::readable(&relation.schema, &relation.name)
+        )));
+    }
+    Ok(filled)
+}
+
+/// The row as it was, laid out like the relation's columns as far as its key goes.
+fn before(old: &OldRow, new: Option<&Row>, relation: &Relation) -> Option<Row> {
+    match old {
+        OldRow::None => new.cloned(),
+        OldRow::Full(row) => Some(row.clone()),
+        OldRow::Key(row) => Some(relation.widen(row)),
+        OldRow::Unidentifiable => None,
+    }
+}
+
+/// The key of a row: an integer of two, four or eight bytes, or its text.
+fn number(relation: &Relation, key: &str, row: &Row) -> Result<i64> {
+    let at = relation.columns.iter().position(|column| column.name == key);
+    let cell = at.and_then(|at| Some((relation.columns[at].binary, row.cells().nth(at)?)));
+    let found = match cell {
+        Some((true, Cell::Value(bytes))) => match bytes.len() {
+            2 => bytes.try_into().ok().map(|bytes| i64::from(i16::from_be_bytes(bytes))),
+            4 => bytes.try_into().ok().map(|bytes| i64::from(i32::from_be_bytes(bytes))),
+            _ => bytes.try_into().ok().map(i64::from_be_bytes),
+        },
+        Some((false, Cell::Value(bytes))) => std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()),
+        Some((_, Cell::Null | Cell::Unchanged)) | None => None,
+    };
+    found.ok_or_else(|| {
+        Error::refused(format!(
+            "the column {} of {}, by which the table is copied in parts, is not an integer of its replica identity any \
+             more; take the table out of the task ([objects] exclude), run, and add it again",
+            quote::readable_ident(key),
+            quote::readable(&relation.schema, &relation.name)
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! Big tables in parts, so that all workers are busy to the end: ranges of blocks where one snapshot is shared, ranges of a
+//! key otherwise (a row that moves to another block between two snapshots would be missed or doubled). The plan is kept
+//! in `walferry_state.parts` and read again after a crash.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use tokio_postgres::Client;
+
+use super::{CopyTable, Reading};
+use crate::error::{Error, Result};
+use crate::pg::{client_error, major, quote};
+use crate::state::parts::{self, Part, Unit};
+
+/// A part is not smaller than this, in bytes at the source.
+const SMALLEST: i64 = 32 << 20;
+/// A table has no more parts than this.
+const MOST: i64 = 64;
+/// So many blocks are sampled for the bounds of key ranges.
+const SAMPLE: f64 = 600.0;
+/// TID range scans came with this major; before, a range of blocks reads the whole table.
+const TID_RANGES: u32 = 14;
+/// So many tables are asked about in one statement.
+const AT_ONCE: usize = 200;
+
+/// What the plan depends on besides the tables.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The task.
+    pub task: &'a str,
+    /// Which snapshots there are.
+    pub reading: &'a Reading,
+    /// How many workers there are.
+    pub jobs: usize,
+}
+
+/// The parts of these tables, landed ones too: as planned before, or planned now and kept.
+///
+/// # Errors
+/// As [`Class`](crate::error::Class) says.
+pub async fn plan(
+    source: &Client,
+    destination: &Client,
+    tables: &[Arc<CopyTable>],
+    terms: Terms<'_>,
+) -> Result<Vec<Part>> {
+    let oids: HashSet<u32> = tables.iter().map(|table| table.source.oid).collect();
+    let known = parts::read(destination, terms.task).await?;
+    let mut parts: Vec<Part> = known.into_iter().filter(|part| oids.contains(&part.source_oid)).collect();
+    let planned: HashSet<u32> = parts.iter().map(|part| part.source_oid).collect();
+    let fresh: Vec<&Arc<CopyTable>> =
+        tables.iter().filter(|table| !planned.contains(&table.source.oid)).collect();
+    let cuts = Cuts::new(source, tables, terms).await?;
+    let filled = filled(destination, &fresh).await?;
+    let mut news = Vec::new();
+    for table in fresh {
+        news.extend(cuts.of(table, filled.contains(&table.target.oid)).await?);
+    }
+    parts::add(destination, terms.task, &news).await?;
+    parts.extend(news);
+    Ok(parts)
+}
+
+/// The tables whose copy has to begin anew once the snapshot that they were read in is gone: some of their blocks are at
+/// the destination. Empty them there, and [`parts::forget`] them.
+pub fn broken(parts: &[Part]) -> Vec<u32> {
+    let of = |landed: bool| -> HashSet<u32> {
+        let blocks = parts.iter().filter(|part| part.unit == Unit::Blocks && part.landed.is_some() == landed);
+        blocks.map(|part| part.source_oid).collect()
+    };
+    let mut oids: Vec<u32> = of(true).intersection(&of(false)).copied().collect();
+    oids.sort_unstable();
+    oids
+}
+
+/// The destination tables that have rows.
+async fn filled(client: &Client, tables: &[&Arc<CopyTable>]) -> Result<HashSet<u32>> {
+    let mut filled = HashSet::new();
+    for some in tables.chunks(AT_ONCE) {
+        let look = |table: &&Arc<CopyTable>| {
+            let target = &table.target;
+            format!("SELECT {}::oid WHERE EXISTS (SELECT FROM {})", target.oid, target.only())
+        };
+        let sql = some.iter().map(look).collect::<Vec<_>>().join(" UNION ALL ");
+        let rows = client.query(&sql, &[]).await.map_err(client_error)?;
+        filled.extend(rows.iter().map(|row| row.get::<_, u32>(0)));
+    }
+    Ok(filled)
+}
+
+/// Cuts tables.
+struct Cuts<'a> {
+    source: &'a Client,
+    reading: &'a Reading,
+    tid_ranges: bool,
+    /// Smaller tables stay whole.
+    whole: i64,
+    /// How many source tables go to a table of the destination, by its oid.
+    sources: HashMap<u32, usize>,
+}
+
+impl<'a> Cuts<'a> {
+    async fn new(source: &'a Client, tables: &[Arc<CopyTable>], terms: Terms<'a>) -> Result<Self> {
+        let version = source.query_one("SHOW server_version", &[]).await.map_err(client_error)?;
+        let tid_ranges = major(version.get(0)).is_some_and(|major| major >= TID_RANGES);
+        let total: i64 = tables.iter().map(|table| table.source.bytes).sum();
+        let share = total / (terms.jobs as i64 * 4).max(1);
+        let whole = match terms.reading {
+            Reading::Shared { .. } if terms.jobs < 2 => i64::MAX,
+            Reading::Shared { .. } => share.max(2 * SMALLEST),
+            Reading::Own => 2 * SMALLEST,
+        };
+        Ok(Self { source, reading: terms.reading, tid_ranges, whole, sources: sources(tables) })
+    }
+
+    async fn of(&self, table: &CopyTable, filled: bool) -> Result<Vec<Part>> {
+        if self.meets_rows(table, filled) {
+            return Ok(vec![part(table, 0, Unit::Existing, (None, None))]);
+        }
+        let source = &table.source;
+        let count = (source.bytes / SMALLEST).clamp(1, MOST);
+        let may = source.bytes > self.whole && source.condition.is_none();
+        match (self.reading, &source.range_column) {
+            (Reading::Shared { .. }, _) if may && self.tid_ranges && source.heap => {
+                let bounds = even(i64::from(source.blocks), count);
+                Ok(ranges(table, &Unit::Blocks, &bounds))
+            }
+            (_, Some(column)) if may => {
+                let bounds = self.quantiles(table, column, count).await?;
+                Ok(ranges(table, &Unit::Key(column.clone()), &bounds))
+            }
+            (Reading::Shared { .. } | Reading::Own, _) => Ok(ranges(table, &Unit::Table, &[])),
+        }
+    }
+
+    /// Rows are there already, or another source table brings some that may have the same keys. Leaves of one partitioned
+    /// table have none in common.
+    fn meets_rows(&self, table: &CopyTable, filled: bool) -> bool {
+        let shared = self.sources.get(&table.target.oid).is_some_and(|sources| *sources > 1);
+        filled || (shared && !table.target.unique_indexes.is_empty())
+    }
+
+    /// Values of the key with about as many rows between each two.
+    async fn quantiles(&self, table: &CopyTable, column: &str, count: i64) -> Result<Vec<i64>> {
+        let fractions: Vec<f64> = (1..count).map(|at| at as f64 / count as f64).collect();
+        let percent = (SAMPLE / f64::from(table.source.blocks.max(1)) * 100.0).min(100.0);
+        let column = quote::ascii_ident(column);
+        let sql = format!(
+            "SELECT pg_catalog.percentile_disc($1::float8[]) WITHIN GROUP (ORDER BY {column}::int8) \
+             FROM ONLY {} TABLESAMPLE SYSTEM ({percent})",
+            table.source.qualified()
+        );
+        let row = self.source.query_one(&sql, &[&fractions]).await;
+        let row = match row.map_err(client_error) {
+            Ok(row) => row,
+            // Gone or forbidden: the worker says so, for this table alone.
+            Err(error) if is_about_the_table(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut bounds = row.get::<_, Option<Vec<i64>>>(0).unwrap_or_default();
+        bounds.dedup();
+        Ok(bounds)
+    }
+}
+
+fn is_about_the_table(error: &Error) -> bool {
+    error.sqlstate().is_some() && !error.class().is_transient()
+}
+
+/// Counts the sources of each destination table; the leaves of one root count once.
+fn sources(tables: &[Arc<CopyTable>]) -> HashMap<u32, usize> {
+    let mut roots: HashMap<u32, HashSet<u32>> = HashMap::new();
+    for table in tables {
+        let root = table.source.ancestors.last().map_or(table.source.oid, |(oid, ..)| *oid);
+        roots.entry(table.target.oid).or_default().insert(root);
+    }
+    roots.into_iter().map(|(target, roots)| (target, roots.len())).collect()
+}
+
+fn part(table: &CopyTable, number: usize, unit: Unit, (lower, upper): (Option<i64>, Option<i64>)) -> Part {
+    Part { source_oid: table.source.oid, part: number as i32, unit, lower, upper, landed: None }
+}
+
+/// The parts between the bounds, open at both ends; the whole table if there are none.
+fn ranges(table: &CopyTable, unit: &Unit, bounds: &[i64]) -> Vec<Part> {
+    if bounds.is_empty() {
+        return vec![part(table, 0, Unit::Table, (None, None))];
+    }
+    let lower = std::iter::once(None).chain(bounds.iter().copied().map(Some));
+    let upper = bounds.iter().copied().map(Some).chain(std::iter::once(None));
+    lower.zip(upper).enumerate().map(|(at, range)| part(table, at, unit.clone(), range)).collect()
+}
+
+/// Bounds of `count` equal parts of `length`.
+fn even(length: i64, count: i64) -> Vec<i64> {
+    let mut bounds: Vec<i64> = (1..count).map(|at| length * at / count).filter(|bound| *bound > 0).collect();
+    bounds.dedup();
+    bounds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::copy_table;
+    use super::*;
+    use crate::pg::Lsn;
+    use crate::state::parts::Landed;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parts_are_open_at_both_ends() {
+        let parts = ranges(&copy_table(7), &Unit::Blocks, &[10, 20]);
+        let bounds: Vec<_> = parts.iter().map(|part| (part.part, part.lower, part.upper)).collect();
+        assert_eq!(bounds, [(0, None, Some(10)), (1, Some(10), Some(20)), (2, Some(20), None)]);
+        assert_eq!(ranges(&copy_table(7), &Unit::Blocks, &[])[0].unit, Unit::Table);
+    }
+
+    #[test]
+    fn leaves_of_one_root_are_one_source() {
+        let leaf = |oid: u32| {
+            let mut table = copy_table(oid);
+            table.source.ancestors = vec![(90, "public".into(), "root".into())];
+            Arc::new(table)
+        };
+        assert_eq!(sources(&[leaf(1), leaf(2)])[&1], 1);
+        assert_eq!(sources(&[leaf(1), Arc::new(copy_table(3))])[&1], 2);
+    }
+
+    #[test]
+    fn rule_23_half_a_table_of_blocks_is_worth_nothing_without_its_snapshot() {
+        let landed = Landed { snapshot: "1:1:".parse().unwrap(), lsn: Lsn(1), rows: 5, bytes: 50, kept: 1 };
+        let part = |source_oid, part, unit: &Unit, done: bool| Part {
+            source_oid,
+            part,
+            unit: unit.clone(),
+            lower: None,
+            upper: None,
+            landed: done.then(|| landed.clone()),
+        };
+        let key = Unit::Key("id".into());
+        let parts = [
+            part(1, 0, &Unit::Blocks, true),
+            part(1, 1, &Unit::Blocks, false),
+            part(2, 0, &Unit::Blocks, true),
+            part(3, 0, &key, true),
+            part(3, 1, &key, false),
+            part(4, 0, &Unit::Blocks, false),
+        ];
+        assert_eq!(broken(&parts), [1]);
+    }
+
+    proptest! {
+        #[test]
+        fn bounds_rise_and_lie_inside(length in 0i64..1_000_000, count in 1i64..64) {
+            let bounds = even(length, count);
+            prop_assert!(bounds.windows(2).all(|pair| pair[0] < pair[1]));
+            prop_assert!(bounds.iter().all(|bound| (1..length).contains(bound)));
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The full copy, stage by stage: slot and snapshot, definitions, rows, keys, and the rest of the definitions. Every stage
+//! can be begun again after a crash; what is done is noted at the destination where it is done. If all rows come from one
+//! snapshot, that of the slot, the stages follow one another; else the stream first makes the parts level (rule 23), because
+//! constraints across rows hold only then.
+
+mod definitions;
+mod done;
+mod keeper;
+mod rows;
+mod slot;
+
+use crate::apply::Ended;
+use crate::config::Mode;
+use crate::error::{Class, Error, Result};
+use crate::pg::{Lsn, Session, client};
+use crate::run::Task;
+use crate::run::ground::{Ground, application_name};
+use crate::run::prepare::{Ready, refuse_other_binding};
+use crate::run::session::{self, Next};
+use crate::state::tasks::{self, Stage};
+use crate::state::{parts, progress};
+use crate::watch::phase;
+use definitions::Definitions;
+use keeper::Keeper;
+pub use slot::refuse_wrong as refuse_wrong_slot;
+use tokio::sync::watch;
+
+/// The full copy of one attempt.
+struct Full<'a> {
+    task: &'a Task,
+    ground: Ground,
+    /// The snapshot that readers share; none with `snapshot = false`.
+    keeper: Option<Keeper>,
+    definitions: Option<Definitions>,
+    /// What could not be done. The rest goes on, but the stage stays for the next run.
+    problems: Vec<String>,
+}
+
+/// Does what is left of the full copy, as far as it goes without the stream; the stage that the task is at then. `begun`
+/// turns true once there is something to go on with.
+pub async fn advance(task: &Task, ground: Ground, begun: &mut bool) -> Result<(Ground, Stage)> {
+    let name = task.config.task.name.as_str();
+    let mut stage = enter(task, &ground).await?;
+    let mut full = Full { task, ground, keeper: None, definitions: None, problems: Vec::new() };
+    loop {
+        *begun |= stage != Stage::Slot;
+        let next = match stage {
+            Stage::CatchingUp | Stage::Following | Stage::Finished => return full.end(stage),
+            Stage::Slot => full.slot().await?,
+            Stage::Definitions => full.before().await?,
+            Stage::Rows => full.rows().await?,
+            Stage::Keys => full.keys().await?,
+            Stage::Constraints => full.rest().await?,
+        };
+        if full.problems.is_empty() {
+            tasks::set_stage(&full.ground.destination_client, name, next).await?;
+        }
+        stage = next;
+    }
+}
+
+/// The stage to begin with. A task that is new is bound here.
+async fn enter(task: &Task, ground: &Ground) -> Result<Stage> {
+    let (name, destination) = (task.config.task.name.as_str(), &ground.destination_client);
+    if let Some(known) = tasks::binding(destination, name).await? {
+        refuse_other_binding(&known, &ground.binding)?;
+    }
+    let stage = tasks::stage(destination, name).await?;
+    match (task.config.task.mode, stage) {
+        (Mode::Incremental, None | Some(Stage::Following)) => return Ok(Stage::Following),
+        (Mode::Full, Some(Stage::Finished)) => {
+            tracing::info!("the full copy is done already; nothing to do");
+            return Ok(Stage::Finished);
+        }
+        (Mode::FullIncremental, Some(Stage::Following)) => return Ok(Stage::Following),
+        (Mode::Full | Mode::FullIncremental, None) => {
+            tasks::bind(destination, name, &ground.binding, Stage::Slot).await?;
+        }
+        (mode, Some(stage)) if !fits(mode, stage) => return Err(other_mode(stage)),
+        (Mode::Incremental | Mode::Full | Mode::FullIncremental, Some(_)) => {}
+    }
+    tasks::note_wait(destination, name, phase::FULL, None).await?;
+    Ok(stage.unwrap_or(Stage::Slot))
+}
+
+/// Whether a task at this stage can go on in this mode.
+fn fits(mode: Mode, stage: Stage) -> bool {
+    match mode {
+        Mode::Incremental => stage == Stage::Following,
+        Mode::Full => stage != Stage::Following,
+        Mode::FullIncremental => stage != Stage::Finished,
+    }
+}
+
+fn other_mode(stage: Stage) -> Error {
+    Error::refused(match stage {
+        Stage::Finished => {
+            "this task has finished its full copy and has no slot any more; use a new task, or mode = \"full\"".to_owned()
+        }
+        Stage::Following => {
+            "this task follows its source already; set mode = \"full+incremental\" or \"incremental\"".to_owned()
+        }
+        Stage::Slot
+        | Stage::Definitions
+        | Stage::Rows
+        | Stage::Keys
+        | Stage::CatchingUp
+        | Stage::Constraints => format!(
+            "the full copy of this task is not done (it is at {}); go on with mode = \"full+incremental\" or \"full\"",
+            stage.as_str()
+        ),
+    })
+}
+
+impl Full<'_> {
+    /// The slot, the snapshot that matches it, the tables, and a look whether the destination can take them.
+    async fn slot(&mut self) -> Result<Stage> {
+        let name = self.task.config.task.name.as_str();
+        slot::drop(self.task, &self.ground.source_client).await?;
+        tasks::clear(&mut self.ground.destination_client, name).await?;
+        match self.begin().await {
+            Ok(()) => Ok(Stage::Definitions),
+            Err(error) => {
+                // Nothing was written: the next run begins anew.
+                if error.class() == Class::Refused || error.class() == Class::Usage {
+                    slot::drop(self.task, &self.ground.source_client).await?;
+                    tasks::remove(&mut self.ground.destination_client, name).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&mut self) -> Result<()> {
+        let mut tries = 0;
+        let (created, chosen) = loop {
+            let created = slot::make(self.task, &mut self.ground).await?;
+            match slot::tables(self.task, &self.ground, &created, &mut self.keeper).await? {
+                Some(chosen) => break (created, chosen),
+                None => {
+                    tries += 1;
+                    slot::refuse_endless(tries)?;
+                    slot::drop(self.task, &self.ground.source_client).await?;
+                }
+            }
+        };
+        self.definitions = Some(Definitions::read(self.task, &self.ground, self.keeper.as_ref(), &chosen).await?);
+        self.definitions()?.refuse_collisions(&self.ground).await?;
+        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.destination_client);
+        progress::begin(destination, name, created.consistent_point).await?;
+        crate::run::choose::begin(self.task, destination, &chosen).await
+    }
+
+    /// What comes before the rows.
+    async fn before(&mut self) -> Result<Stage> {
+        self.round().await?;
+        let problems = self.definitions()?.before(&self.ground).await?;
+        self.problems.extend(problems);
+        Ok(Stage::Rows)
+    }
+
+    async fn rows(&mut self) -> Result<Stage> {
+        self.round().await?;
+        let definitions = self.definitions.as_mut().ok_or_else(no_round)?;
+        let problems = rows::copy(self.task, &self.ground, self.keeper.as_ref(), definitions).await?;
+        self.problems.extend(problems);
+        self.keeper = None;
+        Ok(Stage::Keys)
+    }
+
+    /// What the stream needs to find rows; all the rest, too, if nothing is left to be made level.
+    async fn keys(&mut self) -> Result<Stage> {
+        self.round().await?;
+        let problems = self.definitions()?.keys(&self.ground).await?;
+        self.problems.extend(problems);
+        if self.is_one_snapshot().await? { Ok(Stage::Constraints) } else { Ok(Stage::CatchingUp) }
+    }
+
+    /// The rest of the definitions, sequences, statistics; in mode full the end.
+    async fn rest(&mut self) -> Result<Stage> {
+        self.round().await?;
+        let definitions = self.definitions.as_mut().ok_or_else(no_round)?;
+        let problems = definitions.rest(self.task, &self.ground).await?;
+        self.problems.extend(problems);
+        if !self.problems.is_empty() {
+            return Ok(Stage::Following);
+        }
+        done::sequences(self.task, &self.ground).await?;
+        match self.task.config.task.mode {
+            Mode::Full => done::finish(self.task, &self.ground).await,
+            Mode::FullIncremental | Mode::Incremental => Ok(Stage::Following),
+        }
+    }
+
+    /// Whether every part was copied as the stream's beginning sees it.
+    async fn is_one_snapshot(&self) -> Result<bool> {
+        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.destination_client);
+        let begun = progress::read(destination, name).await?.unwrap_or(Lsn::ZERO);
+        Ok(parts::horizon(destination, name).await?.is_none_or(|horizon| horizon <= begun))
+    }
+
+    /// What a stage needs that another attempt has begun: definitions as they are now, and a snapshot of now.
+    async fn round(&mut self) -> Result<()> {
+        if self.definitions.is_some() {
+            return Ok(());
+        }
+        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.destination_client);
+        let chosen = crate::state::tables::read(destination, name).await?;
+        if self.task.config.copy.snapshot {
+            self.keeper = Some(Keeper::fresh(self.task, &chosen).await?);
+        }
+        self.definitions = Some(Definitions::read(self.task, &self.ground, self.keeper.as_ref(), &chosen).await?);
+        Ok(())
+    }
+
+    fn definitions(&mut self) -> Result<&mut Definitions> {
+        self.definitions.as_mut().ok_or_else(no_round)
+    }
+
+    fn end(self, stage: Stage) -> Result<(Ground, Stage)> {
+        if self.problems.is_empty() {
+            return Ok((self.ground, stage));
+        }
+        let all = self.problems.join("; ");
+        Err(Error::rejected(format!(
+            "the full copy is not complete ({} failed): {all}; mend that, then run again: what is done stays",
+            self.problems.len()
+        )))
+    }
+}
+
+fn no_round() -> Error {
+    Error::protocol("a stage of the full copy was begun without its definitions")
+}
+
+/// Follows the stream until every part is as the source was at one moment, then goes on with the definitions.
+pub async fn catch_up(task: &Task, ready: Ready, begun: &mut bool) -> Result<Next> {
+    let horizon = ready.gate.horizon().unwrap_or(ready.progress).max(ready.progress);
+    tracing::info!(lsn = %horizon, "following the source until all that was copied is level");
+    let until = watch::Sender::new(Some(horizon));
+    match session::run(task, ready, until.subscribe(), begun).await? {
+        Next::Ended(Ended::Reached) => {
+            let destination = client(&task.destination, Session::query(&application_name(task))).await?;
+            tasks::set_stage(&destination, task.config.task.name.as_str(), Stage::Constraints).await?;
+            Ok(Next::Again)
+        }
+        other => Ok(other),
+    }
+}

@@ -1,0 +1,212 @@
+//! The slot of a full copy: made first, with the snapshot that matches it. It waits for every transaction in progress at
+//! the source; those are named meanwhile.
+
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio_postgres::Client;
+
+use super::keeper::Keeper;
+use crate::config::Mode;
+use crate::error::{Error, Result};
+use crate::pg::{Created, client_error, quote};
+use crate::run::Task;
+use crate::run::ground::{Ground, application_name};
+use crate::run::{choose, source};
+use crate::state::tables::Chosen;
+use crate::state::{self, tasks};
+use crate::watch::phase;
+
+/// A slot is made at once unless transactions are in progress: after this it is worth saying what it waits for.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// So many slots are made before it is told that tables change all the time.
+const TRIES: usize = 5;
+/// How long an old walsender gets to leave its slot.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// A task that has not begun needs the slot's name for itself (full) or the slot (incremental). Nothing has been written
+/// anywhere yet.
+pub async fn refuse_wrong(task: &Task, source: &Client, destination: &Client) -> Result<()> {
+    let slot = task.config.slot();
+    match task.config.task.mode {
+        Mode::Incremental => source::slot(source, &slot).await.map(|_| ()),
+        Mode::Full | Mode::FullIncremental => {
+            let known = state::is_installed(destination).await?
+                && tasks::binding(destination, task.config.task.name.as_str()).await?.is_some();
+            if known || !exists(source, &slot).await? {
+                return Ok(());
+            }
+            Err(Error::refused(format!(
+                "the source has a slot {slot} already that is not of this task's full copy; name another one with \
+                 [source] slot, set mode = \"incremental\" to go on from it, or drop it: \
+                 SELECT pg_drop_replication_slot({})",
+                quote::literal(&slot)
+            )))
+        }
+    }
+}
+
+async fn exists(source: &Client, slot: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1)";
+    Ok(source.query_one(sql, &[&slot]).await.map_err(client_error)?.get(0))
+}
+
+/// Makes the slot. What it waits for goes to the log and to `status`.
+pub async fn make(task: &Task, ground: &mut Ground) -> Result<Created> {
+    let slot = task.config.slot();
+    let Ground { replication, source_client, destination_client, .. } = ground;
+    let making = replication.create_slot(&slot, task.config.copy.snapshot);
+    tokio::pin!(making);
+    let mut told = String::new();
+    let created = loop {
+        let waited = tokio::select! {
+            created = &mut making => break created?,
+            stopped = task.stop.requested() => {
+                // Left alone it would go on waiting, and then keep a slot that nobody knows.
+                end_walsender(task, source_client).await?;
+                return Err(stopped);
+            }
+            () = tokio::time::sleep(PATIENCE) => blockers(task, source_client).await?,
+        };
+        if let Some(waited) = waited.filter(|waited| *waited != told) {
+            tracing::warn!("the slot waits for {waited}");
+            note(task, destination_client, Some(&waited)).await?;
+            told = waited;
+        }
+    };
+    if !told.is_empty() {
+        note(task, destination_client, None).await?;
+    }
+    tracing::info!(lsn = %created.consistent_point, "made the slot {slot}");
+    Ok(created)
+}
+
+/// The tables that the configuration chooses, locked for as long as the snapshot is held. `None`: one of them was altered or
+/// emptied between the snapshot and its lock, so that what the snapshot sees of it is gone (rule 24): a new slot is needed.
+pub async fn tables(
+    task: &Task,
+    ground: &Ground,
+    created: &Created,
+    keeper: &mut Option<Keeper>,
+) -> Result<Option<Vec<Chosen>>> {
+    *keeper = None;
+    if !task.config.copy.snapshot {
+        return choose::select(task, &ground.source_client).await.map(Some);
+    }
+    let kept = Keeper::of_slot(task, created).await?;
+    let chosen = choose::select(task, &kept.client).await?;
+    if let Err(error) = kept.lock(&chosen).await {
+        // undefined_table: it was dropped after the snapshot.
+        return if error.sqlstate() == Some("42P01") { Ok(None) } else { Err(error) };
+    }
+    let (then, now) = (shapes(&kept.client).await?, shapes(&ground.source_client).await?);
+    let changed = chosen.iter().find(|table| then.get(&table.source_oid) != now.get(&table.source_oid));
+    if let Some(table) = changed {
+        let name = quote::readable(&table.source.0, &table.source.1);
+        tracing::warn!("{name} was altered or emptied while the slot was made; making the slot again");
+        return Ok(None);
+    }
+    *keeper = Some(kept);
+    Ok(Some(chosen))
+}
+
+/// A source whose tables are rewritten all the time is said so.
+pub fn refuse_endless(tries: usize) -> Result<()> {
+    if tries < TRIES {
+        return Ok(());
+    }
+    Err(Error::refused(
+        "chosen tables are altered or emptied again and again while the slot is made; run again when that is over",
+    ))
+}
+
+/// Where each table's rows are and what its columns are, as this session sees it.
+async fn shapes(client: &Client) -> Result<HashMap<u32, (u32, String)>> {
+    let sql = "SELECT c.oid, c.relfilenode, coalesce(pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.atttypid, \
+               a.atttypmod, a.attisdropped, pg_catalog.quote_ident(a.attname)), ',' ORDER BY a.attnum), '') \
+               FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
+               WHERE c.relkind IN ('r', 'p') GROUP BY c.oid";
+    let rows = client.query(sql, &[]).await.map_err(client_error)?;
+    Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect())
+}
+
+/// Drops a slot of this task that no stream has begun on.
+pub async fn drop(task: &Task, source: &Client) -> Result<()> {
+    let slot = task.config.slot();
+    end_walsender(task, source).await?;
+    let sql = "SELECT count(pg_catalog.pg_drop_replication_slot(slot_name)) FROM pg_catalog.pg_replication_slots \
+               WHERE slot_name = $1 AND plugin = 'walferry'";
+    source.query_one(sql, &[&slot]).await.map_err(|error| client_error(error).context("the slot cannot be dropped"))?;
+    Ok(())
+}
+
+/// Ends the walsender that holds this task's slot, or waits to make it, and waits until it is gone.
+async fn end_walsender(task: &Task, source: &Client) -> Result<()> {
+    let sql = "SELECT count(pg_catalog.pg_terminate_backend(a.pid)) FROM pg_catalog.pg_stat_activity a \
+               WHERE a.backend_type = 'walsender' AND a.application_name = $1 AND \
+               (EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.active_pid = a.pid AND s.slot_name = $2) \
+                OR a.query ILIKE 'CREATE_REPLICATION_SLOT%')";
+    let (name, slot) = (application_name(task), task.config.slot());
+    let began = tokio::time::Instant::now();
+    loop {
+        let row = source.query_one(sql, &[&name, &slot]).await.map_err(client_error)?;
+        if row.get::<_, i64>(0) == 0 {
+            return Ok(());
+        }
+        if began.elapsed() > LEAVE {
+            return Err(Error::unreachable(format!("an old walsender of this task does not leave the slot {slot}")));
+        }
+        tokio::time::sleep(crate::run::ground::LOOK).await;
+    }
+}
+
+async fn note(task: &Task, destination: &Client, waits_for: Option<&str>) -> Result<()> {
+    tasks::note_wait(destination, task.config.task.name.as_str(), phase::FULL, waits_for).await
+}
+
+/// The transactions that the walsender waits for; of other roles' only a monitor sees the times.
+async fn blockers(task: &Task, source: &Client) -> Result<Option<String>> {
+    let sql = "SELECT w.pid, b.usename::text, b.application_name, \
+               pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - b.xact_start)::bigint, \
+               pg_catalog.to_char(b.query_start, 'YYYY-MM-DD HH24:MI:SSOF') \
+               FROM pg_catalog.pg_stat_activity a \
+               CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(a.pid)) AS w(pid) \
+               LEFT JOIN pg_catalog.pg_stat_activity b ON b.pid = w.pid \
+               WHERE a.application_name = $1 AND a.backend_type = 'walsender'";
+    let rows = source.query(sql, &[&application_name(task)]).await.map_err(client_error)?;
+    let mut found: Vec<String> = Vec::new();
+    for row in rows {
+        let pid: i32 = row.get(0);
+        found.push(match pid {
+            // A prepared transaction has no process.
+            0 => prepared(source).await?,
+            pid => described(pid, row.get(1), row.get(2), row.get(3), row.get(4)),
+        });
+    }
+    Ok((!found.is_empty()).then(|| found.join("; ")))
+}
+
+fn described(
+    pid: i32,
+    user: Option<String>,
+    application: Option<String>,
+    age: Option<i64>,
+    query_start: Option<String>,
+) -> String {
+    let user = user.map(|user| format!(" of {}", quote::readable_ident(&user)));
+    let application = application.filter(|name| !name.is_empty()).map(|name| format!(" ({name})"));
+    let age = age.map(|age| format!(", open for {age} s"));
+    let query = query_start.map(|start| format!(", query started {start}"));
+    let parts = [user, application, age, query].into_iter().flatten().collect::<String>();
+    format!("the transaction of process {pid}{parts}")
+}
+
+async fn prepared(source: &Client) -> Result<String> {
+    let sql = "SELECT gid, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - prepared)::bigint, \
+               pg_catalog.to_char(prepared, 'YYYY-MM-DD HH24:MI:SSOF') \
+               FROM pg_catalog.pg_prepared_xacts ORDER BY prepared LIMIT 1";
+    let row = source.query_opt(sql, &[]).await.map_err(client_error)?;
+    Ok(row.map_or("a prepared transaction".to_owned(), |row| {
+        let (gid, age, since): (String, i64, String) = (row.get(0), row.get(1), row.get(2));
+        format!("the prepared transaction {gid}, prepared {age} s ago at {since}")
+    }))
+}

@@ -1,0 +1,80 @@
+//! Ownership and privileges as steps: who may have what at the destination, and in which order objects change hands.
+
+use std::collections::HashMap;
+
+use super::grants;
+use super::kind::Kind;
+use super::owner;
+use super::plan::{Part, Pass, Step};
+use super::scope::Ends;
+use super::toc::Entry;
+use crate::error::Result;
+
+/// A role and why it cannot have what it had.
+type Lost = (String, String);
+
+/// The steps that give objects to their owners, and what owners lose: role, reason, object.
+pub fn owners<'a>(
+    ends: &Ends<'_>,
+    carried: impl Iterator<Item = &'a Entry>,
+    names: &HashMap<i32, String>,
+) -> Result<(Vec<Step>, Vec<(String, String, String)>)> {
+    let (mut steps, mut lost) = (Vec::new(), Vec::new());
+    for entry in carried {
+        let Some(sql) = owner::statement(entry) else { continue };
+        let object = &names[&entry.id];
+        match ends.roles.objection_as_owner(&entry.owner) {
+            Some(reason) => lost.push((entry.owner.clone(), reason, object.clone())),
+            None if is_used_as_it_is(ends, entry) => {}
+            None => {
+                let statements = vec![ends.renaming.sql(&sql)?.sql];
+                steps.push(Step::new(
+                    (entry.id, Part::Owner),
+                    format!("OWNER OF {object}"),
+                    Pass::Grants,
+                    statements,
+                ));
+            }
+        }
+    }
+    Ok((steps, lost))
+}
+
+/// A schema that the destination had before keeps its owner.
+fn is_used_as_it_is(ends: &Ends<'_>, entry: &Entry) -> bool {
+    entry.kind == Kind::Schema && ends.is_present(entry)
+}
+
+/// The grants whose roles can be used, and what the others lose.
+pub fn grants(ends: &Ends<'_>, entry: &Entry) -> Result<(Vec<String>, Vec<Lost>)> {
+    let (mut statements, mut lost) = (Vec::new(), Vec::new());
+    for grant in grants::grants(&entry.definition)? {
+        match objections(ends, &grant.roles) {
+            objections if objections.is_empty() => statements.push(ends.renaming.sql(&grant.sql)?.sql),
+            objections => lost.extend(objections),
+        }
+    }
+    lost.dedup();
+    Ok((statements, lost))
+}
+
+/// The roles of a policy that cannot be used.
+pub fn policy(ends: &Ends<'_>, entry: &Entry) -> Result<Vec<Lost>> {
+    Ok(objections(ends, &grants::policy_roles(&entry.definition)?))
+}
+
+fn objections(ends: &Ends<'_>, roles: &[String]) -> Vec<Lost> {
+    let objection = |role: &String| Some((role.clone(), ends.roles.objection(role)?));
+    roles.iter().filter_map(objection).collect()
+}
+
+/// Puts owners and grants in order: schemas with their grants first, because an owner of what is in them needs
+/// CREATE there; then the other owners, then the other grants.
+pub fn order(steps: &mut [Step], by_id: &HashMap<i32, &Entry>) {
+    steps.sort_by_key(|step| match (step.pass, step.id) {
+        (Pass::Grants, (id, Part::Owner)) => by_id.get(&id).map_or(9, |entry| owner::rank(&entry.kind)),
+        (Pass::Grants, (id, _)) if by_id.get(&id).is_some_and(|entry| entry.tag.starts_with("SCHEMA ")) => 1,
+        (Pass::Grants, _) => 10,
+        (Pass::Before | Pass::Keys | Pass::After | Pass::Last, _) => 0,
+    });
+}

@@ -1,0 +1,125 @@
+//! Both ends as they are: the source's definitions with all that is needed to place them, in one snapshot; the
+//! destination's objects and roles.
+
+use tokio_postgres::Client;
+
+use super::Renaming;
+use super::dump::Request;
+use super::facts::{Facts, Relation};
+use super::objects::{self, Named, Present};
+use super::plan::Plan;
+use super::roles_at::Roles;
+use super::scope::{Ends, Wanted};
+use super::toc::Archive;
+use super::tool::Tool;
+use crate::error::{Error, Result};
+use crate::pg::{self, Conninfo, Session, client_error, quote};
+
+/// The source's definitions.
+pub struct Source {
+    archive: Archive,
+    facts: Facts,
+    named: Named,
+}
+
+/// What the destination has.
+pub struct Destination {
+    present: Present,
+    /// Its roles, as far as they may be used.
+    pub roles: Roles,
+}
+
+impl Source {
+    /// Reads the definitions as the snapshot sees them; without one, as they are now.
+    ///
+    /// # Errors
+    /// A refusal that names the chosen tables which our role may not read; what pg_dump said if it failed.
+    pub async fn read(
+        tool: &Tool,
+        conninfo: &Conninfo,
+        application_name: &str,
+        snapshot: Option<&str>,
+        wanted: &Wanted<'_>,
+    ) -> Result<Self> {
+        let client = pg::client(conninfo, Session::query(application_name)).await?;
+        let snapshot = begin(&client, snapshot).await?;
+        let facts = Facts::read(&client).await?;
+        let named = objects::read(&client).await?;
+        let without = unreadable(&client, &facts, wanted).await?;
+        let encoding = text(&client, "SELECT pg_catalog.current_setting('server_encoding')").await?;
+        let request = Request {
+            source: conninfo,
+            application_name,
+            snapshot: &snapshot,
+            encoding: &encoding,
+            without: &without,
+        };
+        let archive = tool.dump(&request).await?;
+        client.batch_execute("COMMIT").await.map_err(client_error)?;
+        Ok(Self { archive, facts, named })
+    }
+
+    /// What is to be done at the destination.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn plan(
+        &self,
+        destination: &Destination,
+        wanted: &Wanted<'_>,
+        renaming: &dyn Renaming,
+    ) -> Result<Plan> {
+        let ends = Ends {
+            archive: &self.archive,
+            facts: &self.facts,
+            named: &self.named,
+            present: &destination.present,
+            roles: &destination.roles,
+            renaming,
+        };
+        Plan::new(&ends, wanted)
+    }
+}
+
+impl Destination {
+    /// Asks the destination.
+    pub async fn read(client: &Client) -> Result<Self> {
+        Ok(Self { present: Present::of(&objects::read(client).await?), roles: Roles::read(client).await? })
+    }
+}
+
+/// Begins a transaction that sees what the snapshot sees, or one whose snapshot others can take.
+async fn begin(client: &Client, snapshot: Option<&str>) -> Result<String> {
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    client.batch_execute(begin).await.map_err(client_error)?;
+    match snapshot {
+        Some(snapshot) => {
+            let sql = format!("SET TRANSACTION SNAPSHOT {}", quote::literal(snapshot));
+            client.batch_execute(&sql).await.map_err(client_error)?;
+            Ok(snapshot.to_owned())
+        }
+        None => text(client, "SELECT pg_catalog.pg_export_snapshot()").await,
+    }
+}
+
+async fn text(client: &Client, sql: &str) -> Result<String> {
+    Ok(client.query_one(sql, &[]).await.map_err(client_error)?.get(0))
+}
+
+/// The tables that pg_dump must leave alone, because it would stop at the first that it may not lock.
+async fn unreadable(client: &Client, facts: &Facts, wanted: &Wanted<'_>) -> Result<Vec<(String, String)>> {
+    let sql = "SELECT oid FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p') AND oid >= 16384 \
+               AND NOT pg_catalog.has_table_privilege(oid, 'SELECT')";
+    let rows = client.query(sql, &[]).await.map_err(client_error)?;
+    let tables: Vec<&Relation> = rows.iter().filter_map(|row| facts.relations.get(&row.get(0))).collect();
+    let (needed, others): (Vec<_>, Vec<_>) =
+        tables.into_iter().partition(|table| wanted.chooses(facts, table.oid));
+    if needed.is_empty() {
+        return Ok(others.into_iter().map(|table| (table.schema.clone(), table.name.clone())).collect());
+    }
+    let names: Vec<_> = needed.iter().map(|table| quote::readable(&table.schema, &table.name)).collect();
+    let names = names.join(", ");
+    Err(Error::refused(format!(
+        "the role of [source] may not read {names}; GRANT SELECT ON {names} TO it, or exclude them"
+    )))
+}

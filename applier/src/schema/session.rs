@@ -1,0 +1,153 @@
+//! A connection that makes objects: its settings are those of a restore, its transactions write the journal with the
+//! objects, and a group that fails is taken apart until the statement that fails stands alone.
+
+use tokio_postgres::Client;
+
+use super::make::{Note, Outcome};
+use super::plan::{Pass, Step};
+use crate::error::{Class, Error, Result};
+use crate::pg::quote::literal;
+use crate::pg::{self, Conninfo, Session, client_error};
+
+/// How often a step is tried that lost a deadlock or waited for a lock too long.
+const ATTEMPTS: u32 = 5;
+
+/// What became of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// The object is there.
+    Made,
+    /// It is not; in the server's words.
+    Failed(String),
+    /// Privileges or an owner that could not be given; in the server's words.
+    LeftOut(String),
+}
+
+/// A connection with the settings of a restore.
+pub struct Hand {
+    client: Client,
+}
+
+impl Hand {
+    /// Connects.
+    pub async fn open(conninfo: &Conninfo, application_name: &str) -> Result<Self> {
+        let session = Session::query(application_name)
+            .set("check_function_bodies", "off")
+            .set("default_tablespace", "")
+            .set("synchronous_commit", "off");
+        Ok(Self { client: pg::client(conninfo, session).await? })
+    }
+
+    /// Makes a group, in one transaction if it can be.
+    ///
+    /// # Errors
+    /// Only where the connection or the journal fails; what a definition runs into is told by [`Done`].
+    pub async fn make(&self, steps: &[&Step], note: &Note) -> Result<Vec<Done>> {
+        if steps.len() > 1 {
+            let all: String = steps.iter().map(|step| with_note(step, note)).collect();
+            if self.transaction(&all).await.is_ok() {
+                return Ok(vec![Done::Made; steps.len()]);
+            }
+        }
+        let mut done = Vec::with_capacity(steps.len());
+        for step in steps {
+            done.push(self.alone(step, note).await?);
+        }
+        Ok(done)
+    }
+
+    /// Makes what was committed so far safe from a crash of the server.
+    pub async fn flush(&self, object: &str, note: &Note) -> Result<()> {
+        let sql = format!("SET LOCAL synchronous_commit = on;\n{};\n", note(object, &Outcome::Made));
+        self.transaction(&sql).await
+    }
+
+    /// Runs one statement outside of any transaction.
+    pub async fn run(&self, sql: &str) -> Result<()> {
+        self.client.batch_execute(sql).await.map_err(client_error)
+    }
+
+    /// Notes what became of a step that was not tried.
+    pub async fn note(&self, object: &str, outcome: &Outcome<'_>, note: &Note) -> Result<()> {
+        self.run(&note(object, outcome)).await
+    }
+
+    async fn alone(&self, step: &Step, note: &Note) -> Result<Done> {
+        let failure = match self.attempts(step, note).await {
+            Ok(()) => return Ok(Done::Made),
+            Err(error) if self.is_lost(&error) => return Err(error.context(&step.object)),
+            Err(error) => error,
+        };
+        if step.pass == Pass::Grants {
+            return self.each_statement(step, note).await;
+        }
+        let reason = failure.to_string();
+        let statement = step.statements.concat();
+        let outcome = Outcome::Failed { reason: &reason, statement: &statement };
+        self.note(&step.object, &outcome, note).await?;
+        Ok(Done::Failed(reason))
+    }
+
+    async fn attempts(&self, step: &Step, note: &Note) -> Result<()> {
+        let sql = with_note(step, note);
+        for _ in 1..ATTEMPTS {
+            match self.transaction(&sql).await {
+                Err(error) if matches!(error.sqlstate(), Some("40P01" | "40001" | "55P03")) => {}
+                // What must not stand in a transaction is made without, and noted after.
+                Err(error) if error.sqlstate() == Some("25001") => return self.run(&bare(step, note)).await,
+                other => return other,
+            }
+        }
+        self.transaction(&sql).await
+    }
+
+    /// One grant that cannot be given costs no other.
+    async fn each_statement(&self, step: &Step, note: &Note) -> Result<Done> {
+        let mut refused: Option<Error> = None;
+        for statement in &step.statements {
+            if let Err(error) = self.transaction(statement).await {
+                if self.is_lost(&error) {
+                    return Err(error.context(&step.object));
+                }
+                refused.get_or_insert(error);
+            }
+        }
+        match refused {
+            None => self.note(&step.object, &Outcome::Made, note).await.map(|()| Done::Made),
+            Some(error) => {
+                let reason = error.to_string();
+                self.note(&step.object, &Outcome::LeftOut { reason: &reason }, note).await?;
+                Ok(Done::LeftOut(reason))
+            }
+        }
+    }
+
+    async fn transaction(&self, sql: &str) -> Result<()> {
+        let outcome = self.run(&format!("BEGIN;\n{sql}COMMIT;\n")).await;
+        if outcome.is_err() && !self.client.is_closed() {
+            self.run("ROLLBACK").await?;
+        }
+        outcome
+    }
+
+    /// Whether the connection is at fault and not the statement.
+    pub fn is_lost(&self, error: &Error) -> bool {
+        let by_server =
+            error.sqlstate().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"));
+        let silent = error.sqlstate().is_none() && error.class() == Class::Unreachable;
+        by_server || silent || self.client.is_closed()
+    }
+}
+
+/// The step's statements and its row of the journal.
+fn with_note(step: &Step, note: &Note) -> String {
+    let method = match &step.access_method {
+        Some(method) => format!("SET LOCAL default_table_access_method = {};\n", literal(method)),
+        None => String::new(),
+    };
+    method + &bare(step, note)
+}
+
+fn bare(step: &Step, note: &Note) -> String {
+    format!("{}{};\n", step.statements.concat(), note(&step.object, &Outcome::Made))
+}
