@@ -13,7 +13,7 @@ pub const STAGING: &str = "pg_temp.walferry_rows";
 /// Makes the temporary table.
 pub fn stage(table: &CopyTable) -> String {
     format!(
-        "CREATE TABLE {STAGING} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
+        "CREATE TEMP TABLE walferry_rows ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
         table.format.names(),
         table.target.only()
     )

@@ -1,16 +1,18 @@
 //! Rows, from the source's tables into the destination's, by COPY. `format` says which columns and how, `plan` cuts big
 //! tables into parts, `hold` keeps the tables as the snapshot saw them, a `worker` carries one part after the other from
 //! its `reader` to its `writer`, where `existing` decides about rows that are there already. `rate` slows it down,
-//! `progress` counts, `gate` tells a stream that runs meanwhile.
+//! `progress` counts, `gate` tells a stream that runs meanwhile. `sequences` and `large_objects` stand apart.
 
 mod existing;
 mod format;
 mod gate;
 mod hold;
+pub mod large_objects;
 mod plan;
 mod progress;
 mod rate;
 mod reader;
+pub mod sequences;
 mod worker;
 mod writer;
 
