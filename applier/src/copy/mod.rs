@@ -1,12 +1,11 @@
 //! Rows, from the source's tables into the destination's, by COPY. `format` says which columns and how, `plan` cuts big
-//! tables into parts, `hold` keeps the tables as the snapshot saw them, a `worker` carries one part after the other from
+//! tables into parts, a `worker` carries one part after the other from
 //! its `reader` to its `writer`, where `existing` decides about rows that are there already. `rate` slows it down,
 //! `progress` counts, `gate` tells a stream that runs meanwhile. `sequences` and `large_objects` stand apart.
 
 mod existing;
 mod format;
 mod gate;
-mod hold;
 pub mod large_objects;
 mod plan;
 mod progress;
@@ -32,7 +31,7 @@ use crate::catalog::source::SourceTable;
 use crate::catalog::{self, TableRef};
 use crate::config::Existing;
 use crate::error::{Error, Result};
-use crate::pg::{Conninfo, Lsn, Session, client, quote};
+use crate::pg::{Conninfo, Lsn, Raw, Session, quote};
 use crate::select::Names;
 use crate::state::parts::Part;
 use reader::Source;
@@ -154,6 +153,8 @@ pub struct Round {
     pub permits: Arc<Semaphore>,
     /// Which snapshots there are.
     pub reading: Reading,
+    /// With a shared snapshot: the session that has it and the locks of all tables, in a transaction (rule 24).
+    pub holder: Option<Raw>,
     /// What happens to rows that are at the destination already.
     pub existing: Existing,
     /// The limit.
@@ -197,7 +198,7 @@ pub async fn run(
     round.progress.add(&tables, &parts);
     let (jobs, first) = (round.jobs, round.first_writer);
     let pending = pending(&tables, parts);
-    let (shared, source) = share(round, ended);
+    let shared = share(round, ended);
     let waiting: HashSet<u32> = pending.iter().map(|job| job.table.source.oid).collect();
     for table in tables.iter().filter(|table| !waiting.contains(&table.source.oid)) {
         shared.end(table.source.oid, Outcome::Copied);
@@ -207,8 +208,6 @@ pub async fn run(
     }
     let count = jobs.min(pending.len());
     *shared.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Queue::new(pending.into_iter());
-    let waiting: Vec<_> = tables.into_iter().filter(|table| waiting.contains(&table.source.oid)).collect();
-    hold(&shared, source, &waiting).await?;
     let mut workers = JoinSet::new();
     for at in 0..count {
         workers.spawn(Worker::new(shared.clone(), first + at).run());
@@ -220,14 +219,13 @@ pub async fn run(
     Ok(())
 }
 
-fn share(round: Round, ended: mpsc::UnboundedSender<Ended>) -> (Arc<Shared>, Session) {
-    let session = round.source_session.clone();
-    let shared = Shared {
+fn share(round: Round, ended: mpsc::UnboundedSender<Ended>) -> Arc<Shared> {
+    Arc::new(Shared {
         source: Source {
             conninfo: round.source,
             session: round.source_session,
             reading: round.reading,
-            holder: Arc::new(AsyncMutex::new(None)),
+            holder: Arc::new(AsyncMutex::new(round.holder)),
         },
         destination: Destination {
             conninfo: round.destination,
@@ -241,8 +239,7 @@ fn share(round: Round, ended: mpsc::UnboundedSender<Ended>) -> (Arc<Shared>, Ses
         progress: round.progress,
         ended,
         queue: Mutex::new(Queue::default()),
-    };
-    (Arc::new(shared), session)
+    })
 }
 
 /// The parts to copy, those of the biggest tables first, so that their indexes can begin early and no big one is last.
@@ -254,22 +251,6 @@ fn pending(tables: &[Arc<CopyTable>], parts: Vec<Part>) -> Vec<Job> {
         open.filter_map(|part| Some(Job { table: (*by_oid.get(&part.source_oid)?).clone(), part })).collect();
     jobs.sort_by_key(|job| (std::cmp::Reverse(job.table.source.bytes), job.part.source_oid, job.part.part));
     jobs
-}
-
-/// With a shared snapshot: locks all tables, and leaves those that had changed before that.
-async fn hold(shared: &Arc<Shared>, session: Session, tables: &[Arc<CopyTable>]) -> Result<()> {
-    if shared.source.reading == Reading::Own {
-        return Ok(());
-    }
-    let mut holder = shared.source.open().await.map_err(|error| error.context("source"))?;
-    hold::lock(&mut holder, tables).await?;
-    let now = client(&shared.source.conninfo, session.set("client_encoding", "UTF8")).await?;
-    let changed = hold::changed(&now, tables).await?;
-    for table in tables.iter().filter(|table| changed.contains(&table.source.oid)) {
-        shared.leave(table, Outcome::Changed);
-    }
-    *shared.source.holder.lock().await = Some(holder);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! The ground a task stands on: both servers reached and looked at, the state installed, the task's lock held (rule 2).
 
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_postgres::Client;
 
 use super::Task;
 use super::source::{self, Source};
 use crate::apply::{Connect, Pipe};
 use crate::error::{Error, Result};
-use crate::pg::{Raw, Replication, Session, client, client_error, quote};
-use crate::state::tasks::{self, Binding};
-use crate::state;
+use crate::pg::{Raw, Replication, Session, client, client_error, major, quote};
+use crate::state::{self, tasks};
+use crate::state::tasks::Binding;
 
 /// How often something that is waited for is looked at.
 pub const LOOK: Duration = Duration::from_millis(200);
@@ -30,6 +32,26 @@ pub struct Ground {
     pub connect: Connect,
     /// What the task is bound to, as things are now.
     pub binding: Binding,
+    /// One for each piece of a copy's work at a time: parts of tables, indexes.
+    pub permits: Arc<Semaphore>,
+}
+
+impl Ground {
+    /// The source's major.
+    pub async fn source_major(&self) -> Result<u32> {
+        server_major(&self.source_client).await
+    }
+
+    /// The destination's major.
+    pub async fn destination_major(&self) -> Result<u32> {
+        server_major(&self.destination_client).await
+    }
+}
+
+async fn server_major(client: &Client) -> Result<u32> {
+    let sql = "SELECT pg_catalog.current_setting('server_version')";
+    let version: String = client.query_one(sql, &[]).await.map_err(client_error)?.get(0);
+    major(&version).ok_or_else(|| Error::protocol(format!("the server's version is \"{version}\"")))
 }
 
 /// The name that all sessions of a task show, but for its writers.
@@ -74,7 +96,8 @@ pub async fn ground(task: &Task) -> Result<Ground> {
         .map_err(at_source)?;
     let system_identifier = replication.identify_system().await?.system_id;
     let binding = Binding { slot: task.config.slot(), system_identifier, database_oid: source.database_oid };
-    Ok(Ground { source_client, destination_client, source, replication, pipe, connect, binding })
+    let permits = Arc::new(Semaphore::new(usize::from(task.config.copy.jobs.get())));
+    Ok(Ground { source_client, destination_client, source, replication, pipe, connect, binding, permits })
 }
 
 fn at_source(error: Error) -> Error {
@@ -93,7 +116,7 @@ async fn lock(task: &Task, connect: &Connect, encoding: &str, client: &Client) -
     let key = tasks::lock_name(task.config.task.name.as_str());
     let try_lock = format!(
         "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended({}, 0))",
-        crate::pg::quote::ascii_literal(&key)
+        quote::ascii_literal(&key)
     );
     let mut told = false;
     while raw.simple(&try_lock).await?.concat() != [Some("t".to_owned())] {
@@ -103,7 +126,7 @@ async fn lock(task: &Task, connect: &Connect, encoding: &str, client: &Client) -
         tokio::time::sleep(LOOK).await;
     }
     wait_for_older_writers(client, &writer_name(task)).await?;
-    let name = crate::pg::quote::ascii_literal(&writer_name(task));
+    let name = quote::ascii_literal(&writer_name(task));
     raw.simple(&format!("SET application_name = {name}")).await?;
     connect.tagged(raw, 0).await
 }

@@ -48,10 +48,9 @@ mod sample;
 
 pub use left_out::LeftOut;
 pub use make::{Failure, Maker, Note, Outcome, Report};
-pub use plan::{Pass, Plan, Step};
+pub use plan::{Pass, Plan};
 pub use read::{Destination, Source};
-pub use roles_at::Roles;
-pub use scope::{Chosen, Missing, Wanted};
+pub use scope::{Chosen, Wanted};
 pub use side_by_side::{Copied, everything_copied};
 pub use tool::Tool;
 

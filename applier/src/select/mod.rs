@@ -81,6 +81,11 @@ impl Choice {
         self.selection.wants([(oid, schema, name)].into_iter())
     }
 
+    /// Whether a relation is chosen by its name or by that of a partitioned table above it, all of which are given.
+    pub fn wants_any<'n>(&self, names: impl Iterator<Item = (u32, &'n str, &'n str)> + Clone) -> bool {
+        self.selection.wants(names)
+    }
+
     /// The plugin's `include`.
     pub fn include(&self) -> &str {
         &self.include

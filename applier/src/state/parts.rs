@@ -109,6 +109,14 @@ pub async fn read(client: &Client, task: &str) -> Result<Vec<Part>> {
     rows.iter().map(part).collect()
 }
 
+/// The latest position at which a part's snapshot was taken.
+pub async fn horizon(client: &Client, task: &str) -> Result<Option<Lsn>> {
+    let sql = "SELECT max(lsn) FROM walferry_state.parts WHERE task = $1 AND unit <> $2";
+    let unit = Unit::LargeObjects.to_string();
+    let row = client.query_one(sql, &[&task, &unit]).await.map_err(client_error)?;
+    Ok(row.get::<_, Option<PgLsn>>(0).map(|lsn| Lsn(lsn.into())))
+}
+
 fn part(row: &Row) -> Result<Part> {
     let snapshot: Option<&str> = row.get(5);
     let lsn: Option<PgLsn> = row.get(6);

@@ -4,9 +4,9 @@
 use tokio_postgres::Client;
 
 use crate::error::{Error, Result};
-use crate::pg::{Created, Lsn, Session, Snapshot, client, client_error, quote};
+use crate::pg::{Created, Lsn, Raw, Session, client, client_error, quote};
 use crate::run::Task;
-use crate::run::ground::application_name;
+use crate::run::ground::{Ground, application_name};
 use crate::state::tables::Chosen;
 
 /// So many tables are locked by one statement.
@@ -14,66 +14,79 @@ const LOCK_AT_ONCE: usize = 200;
 
 /// A snapshot of the source, held for as long as this lives.
 pub struct Keeper {
-    /// The session; its catalog queries see what the snapshot sees.
-    pub client: Client,
+    /// The session that has it, and the locks.
+    pub session: Raw,
     /// The name by which other sessions take the snapshot.
     pub name: String,
-    /// What it sees.
-    pub snapshot: Snapshot,
     /// All that it sees was committed before this position.
     pub lsn: Lsn,
 }
 
 impl Keeper {
     /// Keeps the snapshot that was exported when the slot was made.
-    pub async fn of_slot(task: &Task, created: &Created) -> Result<Self> {
+    pub async fn of_slot(task: &Task, ground: &Ground, created: &Created) -> Result<Self> {
         let Some(exported) = &created.snapshot else {
             return Err(Error::protocol("the source made the slot without exporting its snapshot"));
         };
-        let client = begin(task).await?;
-        let take = format!("SET TRANSACTION SNAPSHOT {}", quote::literal(exported));
-        client.batch_execute(&take).await.map_err(client_error)?;
-        Self::of(client, created.consistent_point).await
+        let mut session = begin(task, ground).await?;
+        session.simple(&format!("SET TRANSACTION SNAPSHOT {}", quote::literal(exported))).await?;
+        Ok(Self { name: export(&mut session).await?, session, lsn: created.consistent_point })
     }
 
     /// Takes a new snapshot behind locks on these tables.
-    pub async fn fresh(task: &Task, tables: &[Chosen]) -> Result<Self> {
-        let client = begin(task).await?;
-        lock(&client, tables).await?;
-        let mut keeper = Self::of(client, Lsn::ZERO).await?;
-        let sql = "SELECT pg_catalog.pg_current_wal_insert_lsn()";
-        let lsn: tokio_postgres::types::PgLsn = keeper.client.query_one(sql, &[]).await.map_err(client_error)?.get(0);
-        keeper.lsn = Lsn(lsn.into());
-        Ok(keeper)
+    pub async fn fresh(task: &Task, ground: &Ground, tables: &[Chosen]) -> Result<Self> {
+        let mut session = begin(task, ground).await?;
+        lock(&mut session, tables).await?;
+        let name = export(&mut session).await?;
+        let lsn = one(&mut session, "SELECT pg_catalog.pg_current_wal_insert_lsn()").await?;
+        let lsn = lsn.parse().map_err(|error| Error::protocol(format!("source: {error}")))?;
+        Ok(Self { session, name, lsn })
     }
 
-    async fn of(client: Client, lsn: Lsn) -> Result<Self> {
-        let sql = "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text";
-        let row = client.query_one(sql, &[]).await.map_err(client_error)?;
-        let text: String = row.get(1);
-        let snapshot = text.parse().map_err(|error| Error::protocol(format!("source: {error}")))?;
-        Ok(Self { client, name: row.get(0), snapshot, lsn })
+    /// Locks the tables from now on. `false`: one of them is gone.
+    pub async fn lock(&mut self, tables: &[Chosen]) -> Result<bool> {
+        match lock(&mut self.session, tables).await {
+            Ok(()) => Ok(true),
+            // undefined_table, invalid_schema_name: dropped after the snapshot.
+            Err(error) if matches!(error.sqlstate(), Some("42P01" | "3F000")) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Locks the tables from now on.
-    pub async fn lock(&self, tables: &[Chosen]) -> Result<()> {
-        lock(&self.client, tables).await
+    /// A session that asks in the snapshot.
+    pub async fn asker(&self, task: &Task) -> Result<Client> {
+        let client = client(&task.source, Session::query(&application_name(task))).await?;
+        let snapshot = quote::literal(&self.name);
+        let begin =
+            format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {snapshot}");
+        client.batch_execute(&begin).await.map_err(client_error)?;
+        Ok(client)
     }
 }
 
-async fn begin(task: &Task) -> Result<Client> {
-    let client = client(&task.source, Session::query(&application_name(task))).await?;
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await.map_err(client_error)?;
-    Ok(client)
+async fn begin(task: &Task, ground: &Ground) -> Result<Raw> {
+    let session = Session::query(&application_name(task)).set("client_encoding", &ground.source.encoding);
+    let mut raw = Raw::open(&task.source, session).await?;
+    raw.simple("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    Ok(raw)
+}
+
+async fn export(session: &mut Raw) -> Result<String> {
+    one(session, "SELECT pg_catalog.pg_export_snapshot()").await
+}
+
+async fn one(session: &mut Raw, sql: &str) -> Result<String> {
+    let rows = session.simple(sql).await?;
+    rows.into_iter().flatten().next().flatten().ok_or_else(|| Error::protocol("the source gave no answer"))
 }
 
 /// ACCESS SHARE, without the tables that inherit: each is chosen by itself. Waits for whoever alters one of them.
-async fn lock(client: &Client, tables: &[Chosen]) -> Result<()> {
+async fn lock(session: &mut Raw, tables: &[Chosen]) -> Result<()> {
     for some in tables.chunks(LOCK_AT_ONCE) {
         let name = |table: &Chosen| format!("ONLY {}", quote::ascii_qualified(&table.source.0, &table.source.1));
         let names: Vec<String> = some.iter().map(name).collect();
         let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "));
-        client.batch_execute(&sql).await.map_err(|error| client_error(error).context("source"))?;
+        session.simple(&sql).await.map_err(|error| error.context("source"))?;
     }
     Ok(())
 }

@@ -6,24 +6,35 @@
 mod definitions;
 mod done;
 mod keeper;
+mod objects;
+mod renamed;
+mod report;
 mod rows;
 mod slot;
 
 use crate::apply::Ended;
 use crate::config::Mode;
+use crate::copy::Progress;
 use crate::error::{Class, Error, Result};
 use crate::pg::{Lsn, Session, client};
 use crate::run::Task;
 use crate::run::ground::{Ground, application_name};
+use crate::run::choose;
 use crate::run::prepare::{Ready, refuse_other_binding};
 use crate::run::session::{self, Next};
+use crate::state::tables::{self, Chosen};
 use crate::state::tasks::{self, Stage};
 use crate::state::{parts, progress};
 use crate::watch::phase;
 use definitions::Definitions;
 use keeper::Keeper;
+use rows::Rows;
 pub use slot::refuse_wrong as refuse_wrong_slot;
+use std::sync::Arc;
 use tokio::sync::watch;
+
+/// A table that is changed under its copy is begun again so often.
+const ROUNDS: usize = 5;
 
 /// The full copy of one attempt.
 struct Full<'a> {
@@ -32,6 +43,9 @@ struct Full<'a> {
     /// The snapshot that readers share; none with `snapshot = false`.
     keeper: Option<Keeper>,
     definitions: Option<Definitions>,
+    chosen: Vec<Chosen>,
+    /// All rows are there.
+    complete: bool,
     /// What could not be done. The rest goes on, but the stage stays for the next run.
     problems: Vec<String>,
 }
@@ -41,7 +55,15 @@ struct Full<'a> {
 pub async fn advance(task: &Task, ground: Ground, begun: &mut bool) -> Result<(Ground, Stage)> {
     let name = task.config.task.name.as_str();
     let mut stage = enter(task, &ground).await?;
-    let mut full = Full { task, ground, keeper: None, definitions: None, problems: Vec::new() };
+    let mut full = Full {
+        task,
+        ground,
+        keeper: None,
+        definitions: None,
+        chosen: Vec::new(),
+        complete: true,
+        problems: Vec::new(),
+    };
     loop {
         *begun |= stage != Stage::Slot;
         let next = match stage {
@@ -52,6 +74,9 @@ pub async fn advance(task: &Task, ground: Ground, begun: &mut bool) -> Result<(G
             Stage::Keys => full.keys().await?,
             Stage::Constraints => full.rest().await?,
         };
+        if !full.complete {
+            return full.end(stage);
+        }
         if full.problems.is_empty() {
             tasks::set_stage(&full.ground.destination_client, name, next).await?;
         }
@@ -144,59 +169,95 @@ impl Full<'_> {
                 }
             }
         };
-        self.definitions = Some(Definitions::read(self.task, &self.ground, self.keeper.as_ref(), &chosen).await?);
-        self.definitions()?.refuse_collisions(&self.ground).await?;
+        self.chosen = chosen;
+        self.read().await?;
+        self.definitions()?.refuse_collisions(&self.ground, self.task).await?;
         let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.destination_client);
         progress::begin(destination, name, created.consistent_point).await?;
-        crate::run::choose::begin(self.task, destination, &chosen).await
+        choose::begin(self.task, destination, &self.chosen).await
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        let keeper = self.keeper.as_ref();
+        let read = Definitions::read(self.task, &self.ground, keeper, &self.chosen).await?;
+        self.definitions = Some(read);
+        Ok(())
     }
 
     /// What comes before the rows.
     async fn before(&mut self) -> Result<Stage> {
         self.round().await?;
-        let problems = self.definitions()?.before(&self.ground).await?;
-        self.problems.extend(problems);
+        let definitions = self.definitions.as_mut().ok_or_else(no_round)?;
+        let problems = definitions.before(&self.ground, self.task, &self.chosen).await?;
+        self.problem(problems);
         Ok(Stage::Rows)
     }
 
     async fn rows(&mut self) -> Result<Stage> {
-        self.round().await?;
-        let definitions = self.definitions.as_mut().ok_or_else(no_round)?;
-        let problems = rows::copy(self.task, &self.ground, self.keeper.as_ref(), definitions).await?;
-        self.problems.extend(problems);
-        self.keeper = None;
-        Ok(Stage::Keys)
+        let progress = Arc::new(Progress::default());
+        for _ in 0..ROUNDS {
+            self.round().await?;
+            let begun = self.begun().await?;
+            let keeper = self.keeper.take();
+            let definitions = self.definitions.as_ref().ok_or_else(no_round)?;
+            let rows = Rows {
+                task: self.task,
+                ground: &self.ground,
+                chosen: &self.chosen,
+                made: definitions.are_made(),
+                progress: progress.clone(),
+            };
+            let ending = rows::copy(&rows, keeper, definitions, begun).await?;
+            self.problem(ending.problems);
+            self.complete = ending.complete;
+            if ending.changed.is_empty() {
+                return Ok(Stage::Keys);
+            }
+            // Once more, behind locks that are taken before the snapshot.
+            self.definitions = None;
+        }
+        Err(Error::refused("chosen tables are altered or emptied again and again while they are copied"))
     }
 
     /// What the stream needs to find rows; all the rest, too, if nothing is left to be made level.
     async fn keys(&mut self) -> Result<Stage> {
         self.round().await?;
-        let problems = self.definitions()?.keys(&self.ground).await?;
-        self.problems.extend(problems);
-        if self.is_one_snapshot().await? { Ok(Stage::Constraints) } else { Ok(Stage::CatchingUp) }
+        let one = self.is_one_snapshot().await?;
+        let problems = self.definitions()?.rest_of_hanging(!one).await?;
+        self.problem(problems);
+        Ok(if one { Stage::Constraints } else { Stage::CatchingUp })
     }
 
     /// The rest of the definitions, sequences, statistics; in mode full the end.
     async fn rest(&mut self) -> Result<Stage> {
         self.round().await?;
-        let definitions = self.definitions.as_mut().ok_or_else(no_round)?;
-        let problems = definitions.rest(self.task, &self.ground).await?;
-        self.problems.extend(problems);
+        let definitions = self.definitions()?;
+        let mut problems = definitions.rest_of_hanging(false).await?;
+        problems.extend(definitions.last().await?);
+        self.problem(problems);
         if !self.problems.is_empty() {
             return Ok(Stage::Following);
         }
-        done::sequences(self.task, &self.ground).await?;
+        let definitions = self.definitions()?;
+        done::set_sequences(self.task, &self.ground, definitions, &self.chosen).await?;
+        definitions.analyze(&self.chosen).await?;
         match self.task.config.task.mode {
-            Mode::Full => done::finish(self.task, &self.ground).await,
+            Mode::Full => done::finish(self.task, &self.ground, definitions).await,
             Mode::FullIncremental | Mode::Incremental => Ok(Stage::Following),
         }
+    }
+
+    /// Where the stream begins.
+    async fn begun(&self) -> Result<Lsn> {
+        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.destination_client);
+        Ok(progress::read(destination, name).await?.unwrap_or(Lsn::ZERO))
     }
 
     /// Whether every part was copied as the stream's beginning sees it.
     async fn is_one_snapshot(&self) -> Result<bool> {
         let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.destination_client);
-        let begun = progress::read(destination, name).await?.unwrap_or(Lsn::ZERO);
-        Ok(parts::horizon(destination, name).await?.is_none_or(|horizon| horizon <= begun))
+        let (horizon, begun) = (parts::horizon(destination, name).await?, self.begun().await?);
+        Ok(horizon.is_none_or(|horizon| horizon <= begun))
     }
 
     /// What a stage needs that another attempt has begun: definitions as they are now, and a snapshot of now.
@@ -205,16 +266,24 @@ impl Full<'_> {
             return Ok(());
         }
         let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.destination_client);
-        let chosen = crate::state::tables::read(destination, name).await?;
+        self.chosen = tables::read(destination, name).await?;
         if self.task.config.copy.snapshot {
-            self.keeper = Some(Keeper::fresh(self.task, &chosen).await?);
+            self.keeper = Some(Keeper::fresh(self.task, &self.ground, &self.chosen).await?);
         }
-        self.definitions = Some(Definitions::read(self.task, &self.ground, self.keeper.as_ref(), &chosen).await?);
-        Ok(())
+        self.read().await
     }
 
-    fn definitions(&mut self) -> Result<&mut Definitions> {
-        self.definitions.as_mut().ok_or_else(no_round)
+    fn definitions(&self) -> Result<&Definitions> {
+        self.definitions.as_ref().ok_or_else(no_round)
+    }
+
+    /// Notes what failed; what fails in several stages is told once.
+    fn problem(&mut self, problems: Vec<String>) {
+        for one in problems {
+            if !self.problems.contains(&one) {
+                self.problems.push(one);
+            }
+        }
     }
 
     fn end(self, stage: Stage) -> Result<(Ground, Stage)> {

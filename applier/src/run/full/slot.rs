@@ -92,13 +92,13 @@ pub async fn tables(
     if !task.config.copy.snapshot {
         return choose::select(task, &ground.source_client).await.map(Some);
     }
-    let kept = Keeper::of_slot(task, created).await?;
-    let chosen = choose::select(task, &kept.client).await?;
-    if let Err(error) = kept.lock(&chosen).await {
-        // undefined_table: it was dropped after the snapshot.
-        return if error.sqlstate() == Some("42P01") { Ok(None) } else { Err(error) };
+    let mut kept = Keeper::of_slot(task, ground, created).await?;
+    let asker = kept.asker(task).await?;
+    let chosen = choose::select(task, &asker).await?;
+    if !kept.lock(&chosen).await? {
+        return Ok(None);
     }
-    let (then, now) = (shapes(&kept.client).await?, shapes(&ground.source_client).await?);
+    let (then, now) = (shapes(&asker).await?, shapes(&ground.source_client).await?);
     let changed = chosen.iter().find(|table| then.get(&table.source_oid) != now.get(&table.source_oid));
     if let Some(table) = changed {
         let name = quote::readable(&table.source.0, &table.source.1);

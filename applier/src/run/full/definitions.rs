@@ -1,0 +1,272 @@
+//! The definitions of one attempt: read at the source, planned for the destination, made in passes. What could not be made
+//! becomes a list of problems; what is not carried over is told once, and noted for good.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+use super::keeper::Keeper;
+use super::renamed::Renamed;
+use crate::config;
+use crate::error::{Error, Result};
+use crate::pg::quote;
+use crate::run::Task;
+use crate::run::ground::{Ground, application_name};
+use crate::schema::roles::{self, Which};
+use crate::schema::{
+    Copied, Destination, LeftOut, Maker, Note, Outcome, Pass, Plan, Report, Source, Tool, Wanted, everything_copied,
+};
+use crate::select::Choice;
+use crate::state::definitions::{self, DefinitionState};
+use crate::state::tables::Chosen;
+
+/// More names than this are not told in one sentence.
+const MOST_TOLD: usize = 20;
+
+/// Both ends, and what is made of the one at the other.
+pub struct Definitions {
+    /// `None`: the destination has its definitions.
+    work: Option<Work>,
+    /// The roles that our own role became a member of, to give things to them.
+    pub borrowed: Vec<String>,
+}
+
+struct Work {
+    source: Source,
+    plan: Plan,
+    maker: Maker,
+    renamed: Renamed,
+}
+
+impl Definitions {
+    /// Reads both sides and plans; refuses what cannot be, before anything is made.
+    pub async fn read(
+        task: &Task,
+        ground: &Ground,
+        keeper: Option<&Keeper>,
+        chosen: &[Chosen],
+    ) -> Result<Self> {
+        let work = match task.config.objects.definitions {
+            config::Definitions::Create => Some(Work::read(task, ground, keeper, chosen).await?),
+            config::Definitions::Use | config::Definitions::None => None,
+        };
+        Ok(Self { work, borrowed: Vec::new() })
+    }
+
+    /// What the destination has already, and the task did not make.
+    pub async fn refuse_collisions(&self, ground: &Ground, task: &Task) -> Result<()> {
+        let Some(work) = &self.work else { return Ok(()) };
+        let made = definitions::made(&ground.destination_client, task.config.task.name.as_str()).await?;
+        let taken: Vec<&str> = (work.plan.present.iter())
+            .filter(|(object, _)| !made.contains(object))
+            .map(|(_, there)| there.as_str())
+            .collect();
+        if taken.is_empty() {
+            return Ok(());
+        }
+        Err(Error::refused(format!(
+            "the destination has {} already; drop them there, leave them out with [objects] exclude, map them to other \
+             names, or set definitions = \"use\" if they are what the source has",
+            some(&taken)
+        )))
+    }
+
+    /// What stands before the rows.
+    pub async fn before(&mut self, ground: &Ground, task: &Task, chosen: &[Chosen]) -> Result<Vec<String>> {
+        let Some(work) = &mut self.work else { return Ok(Vec::new()) };
+        if task.config.objects.users {
+            self.borrowed = work.users(task, ground, chosen).await?;
+        }
+        work.tell(ground, task).await?;
+        let report = work.maker.one_by_one(&work.plan, Pass::Before).await?;
+        tracing::info!("made {} definitions before the rows", report.made);
+        Ok(problems(&report))
+    }
+
+    /// What hangs on tables, as their rows come in; only what the stream needs, if rows of other moments are still to be made
+    /// level.
+    pub async fn hanging(
+        &self,
+        only_keys: bool,
+        copied: mpsc::UnboundedReceiver<Copied>,
+    ) -> Result<Vec<String>> {
+        let Some(work) = &self.work else { return Ok(Vec::new()) };
+        let passes: &[Pass] = if only_keys { &[Pass::Keys] } else { &[Pass::Keys, Pass::After] };
+        let report = work.maker.side_by_side(&work.plan, passes, copied).await?;
+        tracing::info!("made {} indexes and constraints", report.made);
+        Ok(problems(&report))
+    }
+
+    /// Keys, and with `all` everything else that hangs on tables; all rows are there.
+    pub async fn rest_of_hanging(&self, only_keys: bool) -> Result<Vec<String>> {
+        self.hanging(only_keys, everything_copied()).await
+    }
+
+    /// Grants, materialized views, event triggers.
+    pub async fn last(&self) -> Result<Vec<String>> {
+        let Some(work) = &self.work else { return Ok(Vec::new()) };
+        let mut report = work.maker.one_by_one(&work.plan, Pass::Grants).await?;
+        report.add(work.maker.side_by_side(&work.plan, &[Pass::Last], everything_copied()).await?);
+        report.left_out.iter().for_each(|left| tracing::warn!("not carried over: {}: {}", left.object, left.reason));
+        Ok(problems(&report))
+    }
+
+    /// Gathers statistics.
+    pub async fn analyze(&self, chosen: &[Chosen]) -> Result<()> {
+        let Some(work) = &self.work else { return Ok(()) };
+        let names: Vec<_> = chosen.iter().map(|table| table.destination.clone()).collect();
+        for left in work.maker.analyze(&names).await? {
+            tracing::warn!("{}: {}", left.object, left.reason);
+        }
+        Ok(())
+    }
+
+    /// What a relation of the source is called at the destination.
+    pub fn name_of(&self, schema: &str, name: &str) -> (String, String) {
+        match &self.work {
+            Some(work) => work.renamed.relation(schema, name),
+            None => (schema.to_owned(), name.to_owned()),
+        }
+    }
+
+    /// Whether definitions are made by the task at all.
+    pub fn are_made(&self) -> bool {
+        self.work.is_some()
+    }
+}
+
+impl Work {
+    async fn read(
+        task: &Task,
+        ground: &Ground,
+        keeper: Option<&Keeper>,
+        chosen: &[Chosen],
+    ) -> Result<Self> {
+        let name = task.config.task.name.as_str();
+        let majors = (ground.source_major().await?, ground.destination_major().await?);
+        let tool = Tool::find(task.config.copy.pg_dump.as_deref(), majors.0, majors.1).await?;
+        let choice = Choice::new(&task.config.objects);
+        let is_chosen = is_chosen(&choice, chosen);
+        let wanted = wanted(task, &is_chosen);
+        let snapshot = keeper.map(|keeper| keeper.name.as_str());
+        let source = Source::read(&tool, &task.source, &application_name(task), snapshot, &wanted).await?;
+        let made = definitions::made(&ground.destination_client, name).await?;
+        let renamed = Renamed::read(task, ground, chosen, made.is_empty()).await?;
+        let note = note(name);
+        let maker = Maker::new(task.destination.clone(), application_name(task), ground.permits.clone(), note, made);
+        let plan = plan(task, ground, &source, &renamed, chosen).await?;
+        Ok(Self { source, plan, maker, renamed })
+    }
+
+    /// Carries the roles over, then plans again: what hung on a missing role has one now.
+    async fn users(&mut self, task: &Task, ground: &Ground, chosen: &[Chosen]) -> Result<Vec<String>> {
+        let roles = roles::read(&ground.source_client, Which::Concerned).await?;
+        let report = roles::make(&ground.destination_client, &roles, self.renamed.rewriter()).await?;
+        let mut left = report.left_out;
+        left.extend(
+            roles::memberships(&ground.source_client, &ground.destination_client, &report.grantees).await?,
+        );
+        left.iter().for_each(|left| tracing::warn!("not carried over: {left}"));
+        self.plan = plan(task, ground, &self.source, &self.renamed, chosen).await?;
+        Ok(report.borrowed)
+    }
+
+    /// What is not carried over, and why: in the log, and for good in the journal.
+    async fn tell(&self, ground: &Ground, task: &Task) -> Result<()> {
+        for LeftOut { object, reason } in &self.plan.left_out {
+            tracing::warn!("not carried over: {object}: {reason}");
+            let note = definitions::note(
+                task.config.task.name.as_str(),
+                object,
+                DefinitionState::LeftOut,
+                Some(reason),
+                None,
+            );
+            ground.destination_client.batch_execute(&note).await.map_err(crate::pg::client_error)?;
+        }
+        Ok(())
+    }
+}
+
+async fn plan(
+    task: &Task,
+    ground: &Ground,
+    source: &Source,
+    renamed: &Renamed,
+    chosen: &[Chosen],
+) -> Result<Plan> {
+    let mut destination = Destination::read(&ground.destination_client).await?;
+    let roles = roles::read(&ground.source_client, Which::Concerned).await?;
+    let usable = roles::existing(&ground.destination_client, &roles).await?;
+    for left in usable.left_out.iter().filter(|left| !usable.grantees.contains(&left.role)) {
+        destination.roles.bar(&left.role, &left.reason);
+    }
+    let choice = Choice::new(&task.config.objects);
+    let is_chosen = is_chosen(&choice, chosen);
+    let plan = source.plan(&destination, &wanted(task, &is_chosen), renamed)?;
+    if plan.missing.is_empty() {
+        return Ok(plan);
+    }
+    let missing: Vec<String> =
+        plan.missing.iter().map(|one| format!("{} (needed by {})", one.object, one.needed_by)).collect();
+    let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+    Err(Error::refused(format!(
+        "chosen objects need others that are neither chosen nor at the destination: {}; choose them too, or make them there",
+        some(&missing)
+    )))
+}
+
+/// By oid once tables are noted; all else by name.
+fn is_chosen<'a>(
+    choice: &'a Choice,
+    chosen: &[Chosen],
+) -> impl Fn(&[(u32, &str, &str)]) -> bool + Send + Sync + use<'a> {
+    let oids: HashSet<u32> = chosen.iter().map(|table| table.source_oid).collect();
+    move |relation| {
+        relation.iter().any(|(oid, _, _)| oids.contains(oid))
+            || choice.wants_any(relation.iter().map(|(oid, schema, name)| (*oid, *schema, *name)))
+    }
+}
+
+fn wanted<'a>(task: &Task, chosen: &'a crate::schema::Chosen<'a>) -> Wanted<'a> {
+    let objects = &task.config.objects;
+    Wanted {
+        scope: objects.scope,
+        chosen,
+        indexes: objects.indexes,
+        materialized_views: objects.materialized_views,
+    }
+}
+
+fn note(task: &str) -> Arc<Note> {
+    let task = task.to_owned();
+    Arc::new(move |object, outcome| {
+        let (state, reason, statement) = match outcome {
+            Outcome::Made => (DefinitionState::Made, None, None),
+            Outcome::Failed { reason, statement } => (DefinitionState::Failed, Some(*reason), Some(*statement)),
+            Outcome::LeftOut { reason } => (DefinitionState::LeftOut, Some(*reason), None),
+        };
+        definitions::note(&task, object, state, reason, statement)
+    })
+}
+
+/// Each with what was tried.
+fn problems(report: &Report) -> Vec<String> {
+    let one = |failure: &crate::schema::Failure| {
+        let statement = failure.statement.trim();
+        let tried = if statement.is_empty() { String::new() } else { format!(" (tried: {statement})") };
+        format!("{}: {}{tried}", failure.object, failure.reason)
+    };
+    report.failed.iter().map(one).collect()
+}
+
+fn some(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(MOST_TOLD);
+    let told = names[..names.len() - more].join(", ");
+    if more > 0 { format!("{told} and {more} more") } else { told }
+}
+
+/// A table's name for people.
+pub fn readable(table: &Chosen) -> String {
+    quote::readable(&table.source.0, &table.source.1)
+}

@@ -1,0 +1,48 @@
+//! The end of the full copy: sequences, and in mode `full` the slot.
+
+use super::definitions::Definitions;
+use super::slot;
+use crate::copy::sequences::{self, Sequence};
+use crate::error::Result;
+use crate::pg::quote;
+use crate::run::Task;
+use crate::run::ground::Ground;
+use crate::schema::roles;
+use crate::select::Choice;
+use crate::state::tables::Chosen;
+use crate::state::tasks::{self, Stage};
+use crate::watch::phase;
+
+/// Sets every chosen sequence to where the source's is now.
+pub async fn set_sequences(
+    task: &Task,
+    ground: &Ground,
+    definitions: &Definitions,
+    chosen: &[Chosen],
+) -> Result<()> {
+    let choice = Choice::new(&task.config.objects);
+    let mut wanted = sequences::list(&ground.source_client).await?;
+    wanted.retain(|one| {
+        let owned = one.table_oid.is_some_and(|table| chosen.iter().any(|chosen| chosen.source_oid == table));
+        owned || choice.wants(one.oid, &one.schema, &one.name)
+    });
+    let place = |one: &Sequence| definitions.name_of(&one.schema, &one.name);
+    let failed = sequences::copy(&ground.source_client, &ground.destination_client, &wanted, place).await?;
+    for (one, error) in &failed {
+        tracing::warn!("the sequence {} is not set: {error}", quote::readable(&one.schema, &one.name));
+    }
+    tracing::info!("set {} sequences", wanted.len() - failed.len());
+    Ok(())
+}
+
+/// Mode `full`: nothing follows, so the slot goes.
+pub async fn finish(task: &Task, ground: &Ground, definitions: &Definitions) -> Result<Stage> {
+    slot::drop(task, &ground.source_client).await?;
+    for left in roles::give_back(&ground.destination_client, &definitions.borrowed).await? {
+        tracing::warn!("{left}");
+    }
+    let name = task.config.task.name.as_str();
+    tasks::note_wait(&ground.destination_client, name, phase::FINISHED, None).await?;
+    tracing::info!("the full copy is done");
+    Ok(Stage::Finished)
+}
