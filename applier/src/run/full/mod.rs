@@ -21,7 +21,6 @@ use crate::pg::{Lsn, Session, client};
 use crate::run::Task;
 use crate::run::choose;
 use crate::run::ground::Ground;
-use crate::run::ground::{Ground, application_name};
 use crate::run::prepare::{Ready, refuse_other_binding};
 use crate::run::session::{self, Next};
 use crate::run::sides::application_name;
