@@ -29,7 +29,18 @@ pub fn pieces(entry: &Entry, facts: &Facts) -> Pieces {
         Kind::ForeignKey => validate_after(entry, hung, facts),
         _ => None,
     });
-    pieces.unwrap_or_else(|| Pieces::Whole(entry.definition.clone()))
+    pieces.unwrap_or_else(|| Pieces::Whole(whole(entry)))
+}
+
+/// A partitioned table's access method (17 and later) is for partitions to come, and cannot stand in its definition.
+fn whole(entry: &Entry) -> String {
+    match (&entry.access_method, entry.relkind, &entry.schema) {
+        (Some(method), Some('p'), Some(schema)) => {
+            let (schema, name, method) = (ident(schema), ident(&entry.tag), ident(method));
+            format!("{}ALTER TABLE {schema}.{name} SET ACCESS METHOD {method};\n", entry.definition)
+        }
+        _ => entry.definition.clone(),
+    }
 }
 
 fn large<'a>(facts: &'a Facts, oid: u32) -> Option<&'a Relation> {
@@ -124,6 +135,15 @@ mod tests {
         );
         let small = pieces(&entry, &facts(LARGE - 1, primary()));
         assert_eq!(small, Pieces::Whole(definition.to_owned()));
+    }
+
+    #[test]
+    fn a_partitioned_table_gets_its_access_method_after() {
+        let mut table = entry(1, "TABLE", Some("public"), "p");
+        (table.access_method, table.relkind) = (Some("heap2".to_owned()), Some('p'));
+        table.definition = "CREATE TABLE public.p (a integer) PARTITION BY RANGE (a);\n".to_owned();
+        let Pieces::Whole(sql) = pieces(&table, &Facts::default()) else { panic!() };
+        assert!(sql.ends_with(";\nALTER TABLE \"public\".\"p\" SET ACCESS METHOD \"heap2\";\n"), "{sql}");
     }
 
     #[test]
