@@ -323,3 +323,6 @@ impl<'a> Planner<'a> {
 fn reads_rows(kind: &Kind) -> bool {
     matches!(kind, Kind::Index | Kind::Constraint | Kind::ForeignKey)
 }
+
+#[cfg(test)]
+mod tests;
