@@ -9,6 +9,7 @@ mod join;
 mod prepare;
 mod reload;
 mod session;
+mod sides;
 mod source;
 mod stop;
 mod until;
@@ -145,8 +146,12 @@ async fn supervise(task: &mut Task) -> Result<Ended> {
 /// One attempt: what is left of the full copy, then the stream. `begun` turns true once there is something to go on with.
 async fn attempt(task: &Task, again: bool, begun: &mut bool) -> Result<Next> {
     let ground = task.stop.unless(ground::ground(task)).await?;
-    set_target(task, ground.source.insert_lsn);
-    let (ground, stage) = task.stop.unless(full::advance(task, ground, begun)).await?;
+    set_target(task, ground.sides.source.insert_lsn);
+    let advanced = task.stop.unless(full::advance(task, ground, begun)).await;
+    if advanced.as_ref().is_err_and(|error| error.class() == Class::Stopped) {
+        full::leave(task).await?;
+    }
+    let (ground, stage) = advanced?;
     match stage {
         Stage::Finished => Ok(Next::Ended(Ended::Reached)),
         Stage::CatchingUp => {

@@ -96,6 +96,11 @@ impl Gate {
         });
     }
 
+    /// Lets tables out that turned out to have no parts: they have no rows of their own.
+    pub fn forget_empty(&self) {
+        self.with(|tables| tables.retain(|_, table| !table.parts.is_empty()));
+    }
+
     /// Whether every change of the stream goes through as it is.
     pub fn is_open(&self) -> bool {
         self.lock().is_empty()

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use crate::error::{Error, Result};
 use crate::pg::{Session, client, client_error, quote};
 use crate::run::Task;
-use crate::run::ground::application_name;
+use crate::run::sides::application_name;
 use crate::state::tables::{self, Chosen, TableProgress};
 use crate::state::tasks;
 use crate::watch::{Progress, phase};
