@@ -111,10 +111,9 @@ impl<'a> Planner<'a> {
             steps.extend(self.of_entry(entry).map_err(|error| error.context(object))?);
         }
         steps.extend(self.refreshes());
-        let (owned, lost) = hands::owners(self.ends, self.carried(), self.ends.names)?;
-        steps.extend(owned);
-        lost.into_iter()
-            .for_each(|(role, reason, object)| self.losses.add(&role, "owner of", reason, &object));
+        let mut losses = std::mem::take(&mut self.losses);
+        steps.extend(hands::owners(self.ends, self.carried(), &mut losses)?);
+        self.losses = losses;
         hands::order(&mut steps, &self.by_id);
         order::link(&mut steps, &self.by_id);
         Ok(steps)

@@ -43,7 +43,7 @@ fn whole(entry: &Entry) -> String {
     }
 }
 
-fn large<'a>(facts: &'a Facts, oid: u32) -> Option<&'a Relation> {
+fn large(facts: &Facts, oid: u32) -> Option<&Relation> {
     facts.relations.get(&oid).filter(|table| table.kind == 'r' && table.pages >= LARGE)
 }
 
