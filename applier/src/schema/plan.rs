@@ -137,11 +137,11 @@ impl<'a> Planner<'a> {
         (0..).zip(wanted).map(step).collect()
     }
 
-    /// The schema that an entry's object goes to; of a schema, its own name there.
+    /// The schema that an entry's object goes to, unless it is the system's; of a schema, its own name there.
     fn home(&self, entry: &Entry) -> Option<String> {
         let (schema, name) = self.ends.destination_name(entry)?;
         let home = if entry.kind == Kind::Schema { name } else { schema };
-        (!home.is_empty()).then_some(home)
+        (!home.is_empty() && !home.starts_with("pg_")).then_some(home)
     }
 
     /// Schemas are made apart; extensions that the destination has are used as they are.
