@@ -194,12 +194,12 @@ impl<'a> Planner<'a> {
 
     fn pieces(&mut self, entry: &Entry) -> Result<Vec<Step>> {
         let step = self.step(entry);
-        Ok(match split::pieces(entry, self.facts()) {
+        let first_name = split::first_name(&entry.kind, &step.object);
+        Ok(match split::pieces(entry, self.facts(), self.large(&step.object, &first_name)) {
             Pieces::Whole(sql) => vec![Step { statements: vec![self.sql(entry, &sql)?], ..step }],
             Pieces::IndexFirst(index, constraint) => {
                 let locks = step.locks.iter().map(|(table, _)| (*table, Lock::Shared)).collect();
-                let object = format!("INDEX OF {}", step.object);
-                let first = Step { id: (entry.id, Part::First), object, locks, ..step.clone() };
+                let first = Step { id: (entry.id, Part::First), object: first_name, locks, ..step.clone() };
                 vec![
                     Step { statements: vec![self.sql(entry, &index)?], ..first },
                     Step { statements: vec![self.sql(entry, &constraint)?], pages: 0, ..step },
@@ -207,14 +207,22 @@ impl<'a> Planner<'a> {
             }
             Pieces::ValidateAfter(add, validate) => {
                 let locks = locks::of_validation(entry, self.facts());
-                let object = format!("UNCHECKED {}", step.object);
-                let first = Step { id: (entry.id, Part::First), object, ..step.clone() };
+                let first = Step { id: (entry.id, Part::First), object: first_name, ..step.clone() };
                 vec![
                     Step { statements: vec![self.sql(entry, &add)?], ..first },
                     Step { statements: vec![self.sql(entry, &validate)?], locks, ..step },
                 ]
             }
         })
+    }
+
+    /// What was begun in one way goes on so, whatever the table has grown to since.
+    fn large(&self, whole: &str, first: &str) -> i64 {
+        match (self.ends.made.contains(whole), self.ends.made.contains(first)) {
+            (_, true) => 0,
+            (true, false) => i64::MAX,
+            (false, false) => split::LARGE,
+        }
     }
 
     /// The statements with the destination's names; where a name could not be seen, the user is told.

@@ -8,7 +8,15 @@ use super::toc::Entry;
 use crate::pg::quote::ident;
 
 /// From this many 8 kB pages on, two steps are worth their commit.
-const LARGE: i64 = 512;
+pub const LARGE: i64 = 512;
+
+/// What the first of two steps is called, by the name of the whole.
+pub fn first_name(kind: &Kind, object: &str) -> String {
+    match kind {
+        Kind::ForeignKey => format!("UNCHECKED {object}"),
+        _ => format!("INDEX OF {object}"),
+    }
+}
 
 /// What an entry runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +29,13 @@ pub enum Pieces {
     ValidateAfter(String, String),
 }
 
-/// The pieces of an entry's definition, with the source's names.
-pub fn pieces(entry: &Entry, facts: &Facts) -> Pieces {
-    let hung = facts.attached.get(&(entry.catalog, entry.oid));
+/// The pieces of an entry's definition, with the source's names; of a table of at least so many pages they are two.
+pub fn pieces(entry: &Entry, facts: &Facts, large: i64) -> Pieces {
+    let facts = Sized { facts, large };
+    let hung = facts.facts.attached.get(&(entry.catalog, entry.oid));
     let pieces = hung.and_then(|hung| match &entry.kind {
-        Kind::Constraint => index_first(entry, hung, facts),
-        Kind::ForeignKey => validate_after(entry, hung, facts),
+        Kind::Constraint => index_first(entry, hung, &facts),
+        Kind::ForeignKey => validate_after(entry, hung, &facts),
         _ => None,
     });
     pieces.unwrap_or_else(|| Pieces::Whole(whole(entry)))
@@ -43,12 +52,20 @@ fn whole(entry: &Entry) -> String {
     }
 }
 
-fn large(facts: &Facts, oid: u32) -> Option<&Relation> {
-    facts.relations.get(&oid).filter(|table| table.kind == 'r' && table.pages >= LARGE)
+/// The facts, and which tables are large.
+struct Sized<'a> {
+    facts: &'a Facts,
+    large: i64,
 }
 
-fn index_first(entry: &Entry, hung: &Attached, facts: &Facts) -> Option<Pieces> {
-    let (table, index) = (large(facts, hung.table)?, hung.index.as_ref()?);
+impl Sized<'_> {
+    fn table(&self, oid: u32) -> Option<&Relation> {
+        self.facts.relations.get(&oid).filter(|table| table.kind == 'r' && table.pages >= self.large)
+    }
+}
+
+fn index_first(entry: &Entry, hung: &Attached, facts: &Sized<'_>) -> Option<Pieces> {
+    let (table, index) = (facts.table(hung.table)?, hung.index.as_ref()?);
     let name = ident(constraint(entry, table)?);
     let what = if hung.is_primary { "PRIMARY KEY" } else { "UNIQUE" };
     let rest = after_first(&entry.definition)?;
@@ -56,10 +73,10 @@ fn index_first(entry: &Entry, hung: &Attached, facts: &Facts) -> Option<Pieces> 
     Some(Pieces::IndexFirst(format!("{index};\n"), constraint))
 }
 
-fn validate_after(entry: &Entry, hung: &Attached, facts: &Facts) -> Option<Pieces> {
-    let table = large(facts, hung.table)?;
+fn validate_after(entry: &Entry, hung: &Attached, facts: &Sized<'_>) -> Option<Pieces> {
+    let table = facts.table(hung.table)?;
     // PostgreSQL before 18 does not take unchecked foreign keys of partitioned tables.
-    facts.relations.get(&hung.referenced?).filter(|referenced| referenced.kind == 'r')?;
+    facts.facts.relations.get(&hung.referenced?).filter(|referenced| referenced.kind == 'r')?;
     let unchecked = ["NOT VALID", "NOT ENFORCED"].iter().any(|words| entry.definition.contains(words));
     let statement = entry.definition.trim_end().strip_suffix(';')?;
     if unchecked || !after_first(&entry.definition)?.is_empty() {
@@ -124,7 +141,7 @@ mod tests {
         let definition = "ALTER TABLE ONLY public.\"or ders\"\n    ADD CONSTRAINT orders_pkey PRIMARY KEY (id);\n\n\
                           ALTER TABLE ONLY public.\"or ders\" REPLICA IDENTITY USING INDEX orders_pkey;\n";
         let entry = hanging("CONSTRAINT", "or ders orders_pkey", definition);
-        let Pieces::IndexFirst(index, constraint) = pieces(&entry, &facts(LARGE, primary())) else {
+        let Pieces::IndexFirst(index, constraint) = pieces(&entry, &facts(LARGE, primary()), LARGE) else {
             panic!()
         };
         assert_eq!(index, "CREATE UNIQUE INDEX orders_pkey ON public.\"or ders\" USING btree (id);\n");
@@ -133,7 +150,7 @@ mod tests {
             "ALTER TABLE ONLY \"public\".\"or ders\" ADD CONSTRAINT \"orders_pkey\" PRIMARY KEY USING INDEX \
              \"orders_pkey\";\nALTER TABLE ONLY public.\"or ders\" REPLICA IDENTITY USING INDEX orders_pkey;\n"
         );
-        let small = pieces(&entry, &facts(LARGE - 1, primary()));
+        let small = pieces(&entry, &facts(LARGE - 1, primary()), LARGE);
         assert_eq!(small, Pieces::Whole(definition.to_owned()));
     }
 
@@ -142,7 +159,7 @@ mod tests {
         let mut table = entry(1, "TABLE", Some("public"), "p");
         (table.access_method, table.relkind) = (Some("heap2".to_owned()), Some('p'));
         table.definition = "CREATE TABLE public.p (a integer) PARTITION BY RANGE (a);\n".to_owned();
-        let Pieces::Whole(sql) = pieces(&table, &Facts::default()) else { panic!() };
+        let Pieces::Whole(sql) = pieces(&table, &Facts::default(), LARGE) else { panic!() };
         assert!(sql.ends_with(";\nALTER TABLE \"public\".\"p\" SET ACCESS METHOD \"heap2\";\n"), "{sql}");
     }
 
@@ -152,12 +169,12 @@ mod tests {
             Attached { referenced: Some(11), is_key: false, is_primary: false, index: None, ..primary() };
         let definition = "ALTER TABLE ONLY public.\"or ders\"\n    ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES public.people(id);\n";
         let entry = hanging("FK CONSTRAINT", "or ders f", definition);
-        let Pieces::ValidateAfter(add, validate) = pieces(&entry, &facts(LARGE, hung.clone())) else {
+        let Pieces::ValidateAfter(add, validate) = pieces(&entry, &facts(LARGE, hung.clone()), LARGE) else {
             panic!()
         };
         assert!(add.ends_with("REFERENCES public.people(id) NOT VALID;\n"), "{add}");
         assert_eq!(validate, "ALTER TABLE ONLY \"public\".\"or ders\" VALIDATE CONSTRAINT \"f\";\n");
         let unchecked = hanging("FK CONSTRAINT", "or ders f", &add);
-        assert_eq!(pieces(&unchecked, &facts(LARGE, hung)), Pieces::Whole(add));
+        assert_eq!(pieces(&unchecked, &facts(LARGE, hung), LARGE), Pieces::Whole(add));
     }
 }

@@ -103,3 +103,25 @@ fn filled_views_are_filled_in_order() {
     assert_eq!(last[1].after, [last[0].id]);
     assert!(last[0].statements[0].contains("REFRESH MATERIALIZED VIEW \"public\".\"first\""));
 }
+
+#[test]
+fn what_was_begun_in_two_steps_goes_on_so() {
+    let mut world = world();
+    let index = "CREATE UNIQUE INDEX orders_pkey ON public.orders USING btree (id)".to_owned();
+    world.facts.attached.get_mut(&(2606, 21)).unwrap().index = Some(index);
+    let definition = "ALTER TABLE ONLY public.orders\n    ADD CONSTRAINT orders_pkey PRIMARY KEY (id);\n";
+    world.archive.entries[2].definition = definition.to_owned();
+    let keys =
+        |world: &World| plan(world).pass(Pass::Keys).map(|step| step.object.clone()).collect::<Vec<_>>();
+    let (first, whole) =
+        ("INDEX OF CONSTRAINT public.orders orders_pkey", "CONSTRAINT public.orders orders_pkey");
+    assert_eq!(keys(&world), [whole]);
+    world.facts.relations.get_mut(&10).unwrap().pages = split::LARGE;
+    assert_eq!(keys(&world), [first, whole]);
+    // Made as one while the table was small.
+    world.made.insert(whole.to_owned());
+    assert_eq!(keys(&world), [whole]);
+    world.made = [first.to_owned()].into();
+    world.facts.relations.get_mut(&10).unwrap().pages = 0;
+    assert_eq!(keys(&world), [first, whole]);
+}
