@@ -314,3 +314,6 @@ impl Judge<'_> {
         Scoped { verdicts: self.verdicts, left_out, missing: self.missing }
     }
 }
+
+#[cfg(test)]
+mod tests;

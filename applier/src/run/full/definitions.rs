@@ -194,7 +194,8 @@ async fn plan(
     renamed: &Renamed,
     chosen: &[Chosen],
 ) -> Result<Plan> {
-    let roles = roles::read(&sides.source_client, Which::Concerned).await?;
+    // All of them: what is pinned, as the bootstrap superuser is, does not count as concerned.
+    let roles = roles::read(&sides.source_client, Which::All).await?;
     let usable = roles::existing(&sides.destination_client, &roles).await?;
     let reasons = usable.left_out.into_iter().map(|left| (left.role, left.reason)).collect();
     let roles = Roles { grantees: usable.grantees, owners: usable.owners, reasons };
