@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::error::Result;
 use crate::run::Task;
-use crate::run::ground::Ground;
+use crate::run::sides::Sides;
 use crate::schema::inventory::{self, Object};
 use crate::schema::rewrite::{NameMap, Rewriter};
 use crate::schema::{Renaming, Rewritten, hashed};
@@ -24,7 +24,7 @@ pub struct Renamed {
 impl Renamed {
     /// Asks both sides for their names. `first` says that the task has made nothing yet, so that all that the destination
     /// has is somebody else's.
-    pub async fn read(task: &Task, ground: &Ground, chosen: &[Chosen], first: bool) -> Result<Self> {
+    pub async fn read(task: &Task, sides: &Sides, chosen: &[Chosen], first: bool) -> Result<Self> {
         if task.config.map.is_empty() {
             return Ok(Self { rewriter: Rewriter::new(NameMap::new(&[])) });
         }
@@ -34,8 +34,8 @@ impl Renamed {
             choice.wants(0, &object.schema, relation)
         };
         let source: Vec<Object> =
-            inventory::objects(&ground.source_client).await?.into_iter().filter(of_task).collect();
-        let mut taken = inventory::objects(&ground.destination_client).await?;
+            inventory::objects(&sides.source_client).await?.into_iter().filter(of_task).collect();
+        let mut taken = inventory::objects(&sides.destination_client).await?;
         if !first {
             leave_out_ours(&mut taken, &source, task, chosen);
         }
