@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::pg::quote;
 use crate::run::Task;
 use crate::run::sides::Sides;
-use crate::schema::roles;
+use crate::schema::roles::{self, Which};
 use crate::select::Choice;
 use crate::state::tables::Chosen;
 use crate::state::tasks::{self, Stage};
@@ -35,10 +35,14 @@ pub async fn set_sequences(
 }
 
 /// Mode `full`: nothing follows, so the slot goes.
-pub async fn finish(task: &Task, sides: &Sides, definitions: &Definitions) -> Result<Stage> {
+pub async fn finish(task: &Task, sides: &Sides) -> Result<Stage> {
     super::drop_slot(task, &sides.source_client).await?;
-    for left in roles::give_back(&sides.destination_client, &definitions.borrowed).await? {
-        tracing::warn!("{left}");
+    if task.config.objects.users {
+        let roles = roles::read(&sides.source_client, Which::Concerned).await?;
+        let names = roles.into_iter().map(|role| role.name).collect();
+        for left in roles::give_back(&sides.destination_client, &names).await? {
+            tracing::warn!("{left}");
+        }
     }
     let name = task.config.task.name.as_str();
     tasks::note_wait(&sides.destination_client, name, phase::FINISHED, None).await?;

@@ -179,7 +179,7 @@ impl Full<'_> {
         };
         self.chosen = chosen;
         self.read().await?;
-        self.definitions()?.refuse_collisions(&self.ground.sides, self.task).await?;
+        self.definitions()?.refuse_collisions()?;
         let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
         progress::begin(destination, name, created.consistent_point).await?;
         choose::begin(self.task, destination, &self.chosen).await
@@ -250,7 +250,7 @@ impl Full<'_> {
         done::set_sequences(self.task, &self.ground.sides, definitions, &self.chosen).await?;
         definitions.analyze(&self.chosen).await?;
         match self.task.config.task.mode {
-            Mode::Full => done::finish(self.task, &self.ground.sides, definitions).await,
+            Mode::Full => done::finish(self.task, &self.ground.sides).await,
             Mode::FullIncremental | Mode::Incremental => Ok(Stage::Following),
         }
     }

@@ -12,10 +12,6 @@ use crate::schema::{Renaming, Rewritten, hashed};
 use crate::select::Choice;
 use crate::state::tables::Chosen;
 
-/// `pg_class` and `pg_namespace`, whose names may be mapped each in its own way.
-const CLASS: u32 = 1259;
-const NAMESPACE: u32 = 2615;
-
 /// The mapping of one task.
 pub struct Renamed {
     rewriter: Rewriter,
@@ -72,11 +68,6 @@ impl Renaming for Renamed {
     }
 
     fn name(&self, catalog: u32, schema: &str, name: &str) -> (String, String) {
-        let map = self.rewriter.map();
-        match catalog {
-            CLASS => map.relation(schema, name),
-            NAMESPACE => (schema.to_owned(), map.schema(name).to_owned()),
-            _ => (map.schema(schema).to_owned(), name.to_owned()),
-        }
+        self.rewriter.map().object(catalog, schema, name)
     }
 }
