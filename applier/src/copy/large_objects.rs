@@ -104,9 +104,7 @@ impl LargeObjects<'_> {
         let there = there(transaction, objects).await?;
         match (self.existing, there.iter().next()) {
             (Existing::Error, Some(oid)) => Err(exists(*oid)),
-            (Existing::Keep, _) => {
-                Ok(objects.iter().filter(|object| !there.contains(&object.oid)).collect())
-            }
+            (Existing::Keep, _) => Ok(objects.iter().filter(|object| !there.contains(&object.oid)).collect()),
             (Existing::Overwrite | Existing::Error, _) => {
                 remove(transaction, there.into_iter().collect()).await?;
                 Ok(objects.iter().collect())
