@@ -71,8 +71,8 @@ pub struct CopyTable {
 }
 
 impl CopyTable {
-    /// The target as the source of an INSERT or COPY spells it.
-    fn into(&self) -> String {
+    /// The target's name as statements spell it.
+    fn target_name(&self) -> String {
         quote::ascii_qualified(&self.target.schema, &self.target.name)
     }
 }
@@ -170,7 +170,7 @@ pub struct Round {
     pub progress: Arc<Progress>,
 }
 
-/// How the copy of a table ended.
+/// The end of a table's copy.
 #[derive(Debug)]
 pub struct Ended {
     /// `pg_class.oid` at the source.
@@ -226,7 +226,7 @@ fn share(round: Round, ended: mpsc::UnboundedSender<Ended>, queue: Queue) -> Arc
             conninfo: round.source,
             session: round.source_session,
             reading: round.reading,
-            holder: Arc::new(AsyncMutex::new(round.holder)),
+            holder: AsyncMutex::new(round.holder),
         },
         destination: Destination {
             conninfo: round.destination,
