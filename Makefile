@@ -26,7 +26,7 @@ export WALFERRY_BIN ?= $(BINARY)
 unexport RUST_BACKTRACE
 
 .PHONY: help prepare build build-applier build-extension install-extension install demo test unit scenarios \
-	corpora majors bench lint clean
+	corpora large majors bench lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 28
@@ -75,6 +75,10 @@ scenarios: corpora ## the built binary between two real clusters; SCENARIO=word 
 
 corpora: prepare ## PostgreSQL's own regression database, for a scenario that copies it; kept until make clean
 	tests/tools/regression.sh $(TARGET)/corpora/regression
+
+large: export WALFERRY_LAB_EVENTS ?= 5000000
+large: prepare ## the scenario with one big table, at 1.5 GB
+	@$(MAKE) scenarios SCENARIO=one_big_table
 
 majors: ## compile the extension for the other majors
 	tests/tools/majors.sh check

@@ -40,7 +40,9 @@ fn wait_for_query(task: &Task, like: &str) {
 
 #[test]
 fn killed_while_definitions_are_read() {
-    let mut task = build("crash-definitions", true).create();
+    // A lock like this has a transaction id, which the slots of other tests would wait for.
+    let source = Cluster::start("");
+    let mut task = build("crash-definitions", true).source(&source).create();
     let lock = task.source.another();
     lock.execute("BEGIN; LOCK TABLE big IN ACCESS EXCLUSIVE MODE");
     let daemon = task.start();

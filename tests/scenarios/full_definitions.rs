@@ -155,7 +155,7 @@ fn names_of_every_kind_survive() {
     for (i, name) in names.iter().enumerate() {
         let quoted = walferry_tests::session::identifier(name);
         task.source.execute(&format!(
-            "CREATE SCHEMA {quoted}; CREATE TABLE {quoted}.{quoted} ({quoted} integer CONSTRAINT {quoted} PRIMARY KEY, v text);
+            "CREATE SCHEMA {quoted}; CREATE TABLE {quoted}.{quoted} ({quoted} integer PRIMARY KEY, v text CONSTRAINT {quoted} CHECK (v > ''));
              CREATE INDEX ON {quoted}.{quoted} (v); COMMENT ON TABLE {quoted}.{quoted} IS {};
              INSERT INTO {quoted}.{quoted} SELECT i, {} FROM generate_series(1, {}) i",
             literal(name),

@@ -106,5 +106,8 @@ fn a_pg_dump_that_is_missing_is_said() {
         .full_only()
         .set("copy.pg_dump", "/no/such/pg_dump")
         .create();
-    task.full_fails(&["/no/such/pg_dump"]);
+    task.spawn(&["run"])
+        .wait(std::time::Duration::from_secs(60))
+        .expect_status(2)
+        .expect_words(&["/no/such/pg_dump"]);
 }

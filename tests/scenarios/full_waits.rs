@@ -63,7 +63,8 @@ fn rule_24_a_session_that_waits_behind_our_lock_is_named() {
 
 #[test]
 fn rule_24_a_table_that_is_locked_is_waited_for() {
-    let task = Task::build("waits-locked").schema(SCHEMA).full().create();
+    let source = Cluster::start("");
+    let task = Task::build("waits-locked").source(&source).schema(SCHEMA).full().create();
     let other = task.source.another();
     other.execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     let mut daemon = task.start();
@@ -88,7 +89,7 @@ fn rule_24_a_table_that_is_rewritten_while_the_copy_begins_loses_nothing() {
             while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
                 id += 1;
                 source.execute(&format!("BEGIN; TRUNCATE t; INSERT INTO t SELECT i, 'v{id}' FROM generate_series({id}, {id} + 50) i; COMMIT"));
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(Duration::from_millis(250));
             }
         });
         let mut daemon = task.start();

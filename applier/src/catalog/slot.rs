@@ -41,7 +41,9 @@ pub async fn end_makers(source: &Client, application_name: &str, slot: &str) -> 
             return Ok(());
         }
         if began.elapsed() > LEAVE {
-            return Err(Error::unreachable(format!("an old walsender of this task does not leave the slot {slot}")));
+            return Err(Error::unreachable(format!(
+                "an old walsender of this task does not leave the slot {slot}"
+            )));
         }
         tokio::time::sleep(LOOK).await;
     }

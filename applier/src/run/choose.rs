@@ -93,11 +93,15 @@ async fn change(task: &Task, source: &Client, destination: &Client, known: &[Cho
     };
     for table in &new {
         match state {
-            TableState::Pending => tracing::info!("{} joins the task: its rows will be copied", readable(table)),
-            TableState::Copied | TableState::Copying | TableState::Level | TableState::Failed => tracing::warn!(
-                "{} joins the task from here on; mode incremental does not copy the rows that it has",
-                readable(table)
-            ),
+            TableState::Pending => {
+                tracing::info!("{} joins the task: its rows will be copied", readable(table))
+            }
+            TableState::Copied | TableState::Copying | TableState::Level | TableState::Failed => {
+                tracing::warn!(
+                    "{} joins the task from here on; mode incremental does not copy the rows that it has",
+                    readable(table)
+                )
+            }
         }
     }
     tables::add(destination, name, &new, state).await

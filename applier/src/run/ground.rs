@@ -66,7 +66,8 @@ pub async fn ground(task: &Task) -> Result<Ground> {
 /// write; then waits until older backends of the task are gone (rule 2).
 async fn lock(task: &Task, connect: &Connect, encoding: &str, client: &Client) -> Result<Pipe> {
     let session = writer_session(task, &application_name(task), encoding);
-    let mut raw = Raw::open(&task.destination, session).await.map_err(|error| error.context("destination"))?;
+    let mut raw =
+        Raw::open(&task.destination, session).await.map_err(|error| error.context("destination"))?;
     let key = tasks::lock_name(task.config.task.name.as_str());
     let try_lock = format!(
         "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended({}, 0))",
@@ -97,4 +98,3 @@ async fn wait_for_older_writers(client: &Client, name: &str) -> Result<()> {
     }
     Ok(())
 }
-

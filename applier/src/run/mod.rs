@@ -71,7 +71,9 @@ pub async fn run(path: &Path, until: Option<Until>) -> Result<u8> {
         until,
         target: watch::Sender::new(None),
         stop: Stop::on_signals()?,
-        reload: Reload::on_signal(path.to_owned(), &config, move |config| at_once.replace(Limits::new(&config.copy)))?,
+        reload: Reload::on_signal(path.to_owned(), &config, move |config| {
+            at_once.replace(Limits::new(&config.copy))
+        })?,
         limit,
         config,
     };
@@ -162,7 +164,8 @@ async fn attempt(task: &Task, again: bool, begun: &mut bool) -> Result<Next> {
             let ready = task.stop.unless(prepare::prepare(task, ground, again)).await?;
             // A table that joins is to be level, too, before the run is over.
             let never = watch::Sender::new(None);
-            let until = if ready.choices.joining.is_empty() { task.target.subscribe() } else { never.subscribe() };
+            let until =
+                if ready.choices.joining.is_empty() { task.target.subscribe() } else { never.subscribe() };
             session::run(task, ready, until, begun).await
         }
         Stage::Slot | Stage::Definitions | Stage::Rows | Stage::Keys | Stage::Constraints => {

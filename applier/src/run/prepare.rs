@@ -9,7 +9,7 @@ use super::Task;
 use super::choose::{self, Choices};
 use super::ground::{Ground, LOOK};
 use super::sides::application_name;
-use super::{source, gates};
+use super::{gates, source};
 use crate::apply::Gate;
 use crate::error::{Error, Result};
 use crate::pg::Lsn;

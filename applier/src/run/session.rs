@@ -8,9 +8,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_postgres::Client;
 
 use super::Task;
-use super::sides::{application_name, writer_name};
 use super::ground::Ground;
 use super::prepare::Ready;
+use super::sides::{application_name, writer_name};
 use super::{join, source};
 use crate::apply::{Applier, Ended, Gate, Parts, Policies, Policy, Receive, Shared, Targets, Writer, queue};
 use crate::config::{Conflict, Scope};

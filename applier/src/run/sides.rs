@@ -25,8 +25,7 @@ impl Sides {
     /// Reaches both.
     pub async fn reach(task: &Task) -> Result<Self> {
         let session = || Session::query(&application_name(task));
-        let source_client =
-            client(&task.source, session()).await.map_err(|error| error.context("source"))?;
+        let source_client = client(&task.source, session()).await.map_err(|error| error.context("source"))?;
         let destination_client =
             client(&task.destination, session()).await.map_err(|error| error.context("destination"))?;
         let source = source::look(&source_client).await?;

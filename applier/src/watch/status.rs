@@ -13,16 +13,13 @@ use super::tally::{self, Pace};
 use super::text::text;
 use crate::config::Config;
 use crate::error::Result;
-use crate::pg::{Conninfo, Lsn, Session, client, client_error};
+use crate::pg::{Conninfo, Lsn, Session, client};
 use crate::state::tables::{self, Chosen, TableProgress, TableState};
-use crate::state::tasks::Report;
+use crate::state::tasks::{Report, Stage};
 use crate::state::{self, progress, tasks};
 
-/// The stage of a task whose rows are copied; before it, what the stream says is not all that is missing.
-const FOLLOWING: &str = "following";
-/// The state of a task that has nothing left to do.
-const FINISHED: &str = "finished";
-
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
 /// What `walferry status --output json` prints.
 #[derive(Debug, Serialize)]
 pub struct Status {
@@ -49,7 +46,8 @@ pub struct Status {
 impl Status {
     /// Rows or definitions are still being copied.
     pub fn is_copying(&self) -> bool {
-        self.phase != FINISHED && self.stage.as_deref().is_some_and(|stage| stage != FOLLOWING)
+        let done = [Stage::Following.as_str(), Stage::Finished.as_str()];
+        self.stage.as_deref().is_some_and(|stage| !done.contains(&stage))
     }
 }
 
@@ -101,11 +99,16 @@ pub async fn status(config: &Config, output: Output, watch: bool) -> Result<()> 
         let status = read(config, &destination, source.as_ref()).await?;
         let bytes = status.tables.iter().map(|table| tally::bytes(&table.progress).0).sum();
         pace.sample(Instant::now(), bytes);
-        show(&status, output, watch, &pace)?;
-        if !watch {
+        // People want to know how fast it goes: one look does not tell.
+        let looks_again =
+            output == Output::Text && status.is_copying() && pace.rate(Instant::now()).is_none();
+        if watch || !looks_again {
+            show(&status, output, watch, &pace)?;
+        }
+        if !watch && !looks_again {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -120,8 +123,7 @@ async fn read(config: &Config, destination: &Client, source: Option<&Client>) ->
     };
     let progress = progress::read(destination, task).await?;
     let mut status = assemble(task, report, now, progress);
-    (status.stage, status.blocked_by) = stage(destination, task).await?;
-    if status.is_copying() || status.phase == FINISHED {
+    if status.stage.as_deref() != Some(Stage::Following.as_str()) {
         // Rows are missing, or nothing is followed any more: no number says how far behind the tables are.
         (status.lag_bytes, status.lag_seconds) = (None, None);
     }
@@ -131,12 +133,6 @@ async fn read(config: &Config, destination: &Client, source: Option<&Client>) ->
     let progress = progress.into_iter().map(|table| (table.source_oid, table)).collect();
     status.tables = copied(&tables::read(destination, task).await?, progress, is_level);
     Ok(status)
-}
-
-async fn stage(destination: &Client, task: &str) -> Result<(Option<String>, Option<String>)> {
-    let sql = "SELECT stage, blocked_by FROM walferry_state.tasks WHERE task = $1";
-    let row = destination.query_opt(sql, &[&task]).await.map_err(client_error)?;
-    Ok(row.map(|row| (row.get(0), row.get(1))).unwrap_or_default())
 }
 
 fn created(task: &str) -> Status {
@@ -157,7 +153,7 @@ fn assemble(task: &str, report: Report, now: Option<Lsn>, progress: Option<Lsn>)
     Status {
         task: task.to_owned(),
         phase: report.phase,
-        stage: None,
+        stage: Some(report.stage).filter(|stage| !stage.is_empty()),
         running,
         error: report.error,
         source_lsn: source,
@@ -167,7 +163,7 @@ fn assemble(task: &str, report: Report, now: Option<Lsn>, progress: Option<Lsn>)
         lag_seconds: if behind == Some(0) { Some(0.0) } else { lag_seconds },
         conflicts: 0,
         ddl_applied: 0,
-        blocked_by: None,
+        blocked_by: report.blocked_by,
         transactions: report.transactions,
         changes: report.changes,
         tables: Vec::new(),

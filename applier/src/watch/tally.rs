@@ -107,10 +107,10 @@ impl Pace {
         (seconds >= 0.5).then(|| ((last - first) as f64 / seconds) as u64)
     }
 
-    /// How long the rest takes at this pace.
+    /// How long the rest takes at this pace, if there is a rest.
     pub fn left(&self, now: Instant, (done, total): (u64, u64)) -> Option<Duration> {
-        let rate = self.rate(now).filter(|rate| *rate > 0)?;
-        Some(Duration::from_secs(total.saturating_sub(done).div_ceil(rate)))
+        let rate = self.rate(now).filter(|rate| *rate > 0 && done < total)?;
+        Some(Duration::from_secs((total - done).div_ceil(rate)))
     }
 
     /// `; 20.00 MiB/s; 00:01:10 left`, or nothing.

@@ -195,10 +195,18 @@ impl Gate {
             }
             Some(State::Claimed) => Verdict::Wait,
             Some(State::Copying(snapshot)) => {
-                if snapshot.sees(xid) { Verdict::Drop } else { Verdict::Wait }
+                if snapshot.sees(xid) {
+                    Verdict::Drop
+                } else {
+                    Verdict::Wait
+                }
             }
             Some(State::Copied(snapshot, _)) => {
-                if snapshot.sees(xid) { Verdict::Drop } else { Verdict::Apply }
+                if snapshot.sees(xid) {
+                    Verdict::Drop
+                } else {
+                    Verdict::Apply
+                }
             }
         }
     }
@@ -349,7 +357,9 @@ fn number(relation: &Relation, key: &str, row: &Row) -> Result<i64> {
             4 => bytes.try_into().ok().map(|bytes| i64::from(i32::from_be_bytes(bytes))),
             _ => bytes.try_into().ok().map(i64::from_be_bytes),
         },
-        Some((false, Cell::Value(bytes))) => std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()),
+        Some((false, Cell::Value(bytes))) => {
+            std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok())
+        }
         Some((_, Cell::Null | Cell::Unchanged)) | None => None,
     };
     found.ok_or_else(|| {

@@ -147,8 +147,7 @@ impl Work {
         let made = definitions::made(&sides.destination_client, name).await?;
         let renamed = Renamed::read(task, sides, chosen, made.is_empty()).await?;
         let note = note(name);
-        let maker =
-            Maker::new(task.destination.clone(), maker_name(task), sides.permits.clone(), note, made);
+        let maker = Maker::new(task.destination.clone(), maker_name(task), sides.permits.clone(), note, made);
         let plan = plan(task, sides, &source, &renamed, chosen).await?;
         Ok(Self { source, plan, maker, renamed })
     }

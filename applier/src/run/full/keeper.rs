@@ -83,7 +83,8 @@ async fn one(session: &mut Raw, sql: &str) -> Result<String> {
 /// ACCESS SHARE, without the tables that inherit: each is chosen by itself. Waits for whoever alters one of them.
 async fn lock(session: &mut Raw, tables: &[Chosen]) -> Result<()> {
     for some in tables.chunks(LOCK_AT_ONCE) {
-        let name = |table: &Chosen| format!("ONLY {}", quote::ascii_qualified(&table.source.0, &table.source.1));
+        let name =
+            |table: &Chosen| format!("ONLY {}", quote::ascii_qualified(&table.source.0, &table.source.1));
         let names: Vec<String> = some.iter().map(name).collect();
         let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "));
         session.simple(&sql).await.map_err(|error| error.context("source"))?;

@@ -19,11 +19,11 @@ use crate::copy::Progress;
 use crate::error::{Class, Error, Result};
 use crate::pg::{Lsn, Session, client};
 use crate::run::Task;
-use crate::run::ground::Ground;
-use crate::run::sides::application_name;
 use crate::run::choose;
+use crate::run::ground::Ground;
 use crate::run::prepare::{Ready, refuse_other_binding};
 use crate::run::session::{self, Next};
+use crate::run::sides::application_name;
 use crate::state::tables::{self, Chosen};
 use crate::state::tasks::{self, Stage};
 use crate::state::{parts, progress};
@@ -180,7 +180,8 @@ impl Full<'_> {
         self.chosen = chosen;
         self.read().await?;
         self.definitions()?.refuse_collisions()?;
-        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
+        let (name, destination) =
+            (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
         progress::begin(destination, name, created.consistent_point).await?;
         choose::begin(self.task, destination, &self.chosen).await
     }
@@ -257,13 +258,15 @@ impl Full<'_> {
 
     /// Where the stream begins.
     async fn begun(&self) -> Result<Lsn> {
-        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
+        let (name, destination) =
+            (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
         Ok(progress::read(destination, name).await?.unwrap_or(Lsn::ZERO))
     }
 
     /// Whether every part was copied as the stream's beginning sees it.
     async fn is_one_snapshot(&self) -> Result<bool> {
-        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
+        let (name, destination) =
+            (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
         let (horizon, begun) = (parts::horizon(destination, name).await?, self.begun().await?);
         Ok(horizon.is_none_or(|horizon| horizon <= begun))
     }
@@ -273,7 +276,8 @@ impl Full<'_> {
         if self.definitions.is_some() {
             return Ok(());
         }
-        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
+        let (name, destination) =
+            (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
         self.chosen = tables::read(destination, name).await?;
         if self.task.config.copy.snapshot {
             self.keeper = Some(Keeper::fresh(self.task, &self.ground.sides, &self.chosen).await?);

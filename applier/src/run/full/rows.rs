@@ -49,12 +49,12 @@ impl Rows<'_> {
         names.keep(self.chosen.iter().map(|table| (table.source_oid, table.destination.clone())));
         let (tables, refused) = copy::targets(destination, &names, sources, |_| self.made).await?;
         let problems = self.refused(refused).await?;
-        let terms =
-            Terms { task: self.name(), reading, jobs: usize::from(self.task.config.copy.jobs.get()) };
+        let terms = Terms { task: self.name(), reading, jobs: usize::from(self.task.config.copy.jobs.get()) };
         let mut parts = copy::plan(asker, destination, &tables, terms).await?;
         let broken = copy::broken(&parts);
         if !broken.is_empty() && *reading != Reading::Own {
-            self.begin_anew(&tables, &broken, "the snapshot that its first blocks were read in is gone").await?;
+            self.begin_anew(&tables, &broken, "the snapshot that its first blocks were read in is gone")
+                .await?;
             parts = copy::plan(asker, destination, &tables, terms).await?;
         }
         self.say(&tables, &parts);
@@ -115,7 +115,8 @@ impl Rows<'_> {
         tracing::info!("taking the copy up again: {done} tables are there and stay, {} are left", open.len());
         for table in tables.iter().filter(|table| open.contains(&table.source.oid)) {
             let all = parts.iter().filter(|part| part.source_oid == table.source.oid);
-            let (there, all) = all.fold((0, 0), |(there, all), part| (there + u32::from(part.landed.is_some()), all + 1));
+            let (there, all) =
+                all.fold((0, 0), |(there, all), part| (there + u32::from(part.landed.is_some()), all + 1));
             tracing::info!("taking up {}: {there} of its {all} parts are there", table.source.readable());
         }
     }
