@@ -95,8 +95,7 @@ fn insert(table: &CopyTable, rest: &str) -> String {
 }
 
 fn into(table: &CopyTable) -> String {
-    let name = quote::ascii_qualified(&table.target.schema, &table.target.name);
-    format!("{name}{} OVERRIDING SYSTEM VALUE", table.format.list())
+    format!("{}{} OVERRIDING SYSTEM VALUE", table.target_name(), table.format.list())
 }
 
 fn counted(insert: &str) -> String {

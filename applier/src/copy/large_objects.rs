@@ -79,31 +79,37 @@ impl LargeObjects<'_> {
     pub async fn copy(&self, destination: &mut Client, part: &Part) -> Result<Landed> {
         let objects = self.metadata(part).await?;
         let transaction = destination.transaction().await.map_err(client_error)?;
-        let there = there(&transaction, &objects).await?;
-        if let (Existing::Error, Some(oid)) = (self.existing, there.iter().next()) {
-            return Err(exists(*oid));
-        }
-        let mut landed = Landed {
-            snapshot: self.seen.0.clone(),
-            lsn: self.seen.1,
-            rows: objects.len() as i64,
-            bytes: 0,
-            kept: 0,
-        };
-        let stays = |object: &&Metadata| self.existing == Existing::Keep && there.contains(&object.oid);
-        landed.kept = objects.iter().filter(stays).count() as i64;
-        let wanted: Vec<&Metadata> = objects.iter().filter(|object| !stays(object)).collect();
-        remove(&transaction, wanted.iter().map(|object| object.oid).filter(|oid| there.contains(oid)))
-            .await?;
+        let wanted = self.make_room(&transaction, &objects).await?;
+        let mut bytes = 0;
         for group in wanted.chunks(AT_ONCE) {
             let oids: Vec<u32> = group.iter().map(|object| object.oid).collect();
-            landed.bytes += self.bytes(&transaction, &oids).await?;
+            bytes += self.bytes(&transaction, &oids).await?;
         }
         dress(&transaction, &wanted).await?;
+        let (snapshot, lsn) = self.seen.clone();
+        let rows = objects.len() as i64;
+        let landed = Landed { snapshot, lsn, rows, bytes, kept: rows - wanted.len() as i64 };
         let land = parts::land(self.task, part, &landed);
         transaction.batch_execute(&land).await.map_err(client_error)?;
         transaction.commit().await.map_err(client_error)?;
         Ok(landed)
+    }
+
+    /// The objects that are to be written, once those of the same oids are out of their way.
+    async fn make_room<'a>(
+        &self,
+        transaction: &Transaction<'_>,
+        objects: &'a [Metadata],
+    ) -> Result<Vec<&'a Metadata>> {
+        let there = there(transaction, objects).await?;
+        match (self.existing, there.iter().next()) {
+            (Existing::Error, Some(oid)) => Err(exists(*oid)),
+            (Existing::Keep, _) => Ok(objects.iter().filter(|object| !there.contains(&object.oid)).collect()),
+            (Existing::Overwrite | Existing::Error, _) => {
+                remove(transaction, there.into_iter().collect()).await?;
+                Ok(objects.iter().collect())
+            }
+        }
     }
 
     async fn metadata(&self, part: &Part) -> Result<Vec<Metadata>> {
@@ -177,8 +183,7 @@ async fn there(destination: &Transaction<'_>, objects: &[Metadata]) -> Result<Ha
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-async fn remove(destination: &Transaction<'_>, oids: impl Iterator<Item = u32>) -> Result<()> {
-    let oids: Vec<u32> = oids.collect();
+async fn remove(destination: &Transaction<'_>, oids: Vec<u32>) -> Result<()> {
     let sql = "SELECT pg_catalog.lo_unlink(o) FROM unnest($1::oid[]) AS o";
     destination.query(sql, &[&oids]).await.map(|_| ()).map_err(client_error)
 }

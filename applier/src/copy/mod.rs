@@ -17,7 +17,7 @@ mod writer;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
@@ -71,8 +71,8 @@ pub struct CopyTable {
 }
 
 impl CopyTable {
-    /// The target as the source of an INSERT or COPY spells it.
-    fn into(&self) -> String {
+    /// The target's name as statements spell it.
+    fn target_name(&self) -> String {
         quote::ascii_qualified(&self.target.schema, &self.target.name)
     }
 }
@@ -170,7 +170,7 @@ pub struct Round {
     pub progress: Arc<Progress>,
 }
 
-/// How the copy of a table ended.
+/// The end of a table's copy.
 #[derive(Debug)]
 pub struct Ended {
     /// `pg_class.oid` at the source.
@@ -203,16 +203,12 @@ pub async fn run(
     round.progress.add(&tables, &parts);
     let (jobs, first) = (round.jobs, round.first_writer);
     let pending = pending(&tables, parts);
-    let shared = share(round, ended);
     let waiting: HashSet<u32> = pending.iter().map(|job| job.table.source.oid).collect();
+    let count = jobs.min(pending.len());
+    let shared = share(round, ended, Queue::new(pending.into_iter()));
     for table in tables.iter().filter(|table| !waiting.contains(&table.source.oid)) {
         shared.end(table.source.oid, Outcome::Copied);
     }
-    if pending.is_empty() {
-        return Ok(());
-    }
-    let count = jobs.min(pending.len());
-    *shared.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Queue::new(pending.into_iter());
     let mut workers = JoinSet::new();
     for at in 0..count {
         workers.spawn(Worker::new(shared.clone(), first + at).run());
@@ -224,13 +220,13 @@ pub async fn run(
     Ok(())
 }
 
-fn share(round: Round, ended: mpsc::UnboundedSender<Ended>) -> Arc<Shared> {
+fn share(round: Round, ended: mpsc::UnboundedSender<Ended>, queue: Queue) -> Arc<Shared> {
     Arc::new(Shared {
         source: Source {
             conninfo: round.source,
             session: round.source_session,
             reading: round.reading,
-            holder: Arc::new(AsyncMutex::new(round.holder)),
+            holder: AsyncMutex::new(round.holder),
         },
         destination: Destination {
             conninfo: round.destination,
@@ -243,7 +239,8 @@ fn share(round: Round, ended: mpsc::UnboundedSender<Ended>) -> Arc<Shared> {
         gate: round.gate,
         progress: round.progress,
         ended,
-        queue: Mutex::new(Queue::default()),
+        drained: watch::Sender::new(queue.is_empty()),
+        queue: Mutex::new(queue),
     })
 }
 

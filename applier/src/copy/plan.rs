@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio_postgres::Client;
 
 use super::{CopyTable, Reading};
+use crate::catalog::UniqueIndex;
 use crate::error::{Error, Result};
 use crate::pg::{client_error, major, quote};
 use crate::state::parts::{self, Part, Unit};
@@ -124,7 +125,7 @@ impl<'a> Cuts<'a> {
                 let bounds = even(i64::from(source.blocks), count);
                 Ok(ranges(table, &Unit::Blocks, &bounds))
             }
-            (_, Some(column)) if may => {
+            (_, Some(column)) if may && keeps_apart(table, column) => {
                 let bounds = self.quantiles(table, column, count).await?;
                 Ok(ranges(table, &Unit::Key(column.clone()), &bounds))
             }
@@ -163,6 +164,13 @@ impl<'a> Cuts<'a> {
         bounds.dedup();
         Ok(bounds)
     }
+}
+
+/// Whether no key of the destination can be in two ranges of the column. A row that moves to another range between their
+/// snapshots is read twice, and the stream removes the one; until then a key without the column would be there twice.
+fn keeps_apart(table: &CopyTable, column: &str) -> bool {
+    let holds = |index: &UniqueIndex| index.columns.iter().any(|key| key.name == column);
+    table.target.unique_indexes.iter().all(holds)
 }
 
 fn is_about_the_table(error: &Error) -> bool {
@@ -204,6 +212,7 @@ fn even(length: i64, count: i64) -> Vec<i64> {
 mod tests {
     use super::super::tests::copy_table;
     use super::*;
+    use crate::catalog::{KeyColumn, Table};
     use crate::pg::Lsn;
     use crate::state::parts::Landed;
     use proptest::prelude::*;
@@ -214,6 +223,31 @@ mod tests {
         let bounds: Vec<_> = parts.iter().map(|part| (part.part, part.lower, part.upper)).collect();
         assert_eq!(bounds, [(0, None, Some(10)), (1, Some(10), Some(20)), (2, Some(20), None)]);
         assert_eq!(ranges(&copy_table(7), &Unit::Blocks, &[])[0].unit, Unit::Table);
+    }
+
+    #[test]
+    fn a_key_without_the_column_keeps_a_table_whole() {
+        let key = |name: &str| KeyColumn {
+            name: name.into(),
+            operator_schema: "pg_catalog".into(),
+            operator: "=".into(),
+        };
+        let index = |columns: &[&str]| UniqueIndex {
+            name: "i".into(),
+            immediate: true,
+            partial: false,
+            nulls_not_distinct: false,
+            columns: columns.iter().map(|name| key(name)).collect(),
+        };
+        let mut table = copy_table(7);
+        let mut with = |indexes: &[&[&str]]| {
+            let unique_indexes = indexes.iter().map(|columns| index(columns)).collect();
+            table.target = Arc::new(Table { unique_indexes, ..(*table.target).clone() });
+            keeps_apart(&table, "id")
+        };
+        assert!(with(&[]) && with(&[&["id"], &["mail", "id"]]));
+        assert!(!with(&[&["id"], &["mail"]]));
+        assert!(!with(&[&[]]));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A worker's session at the source: takes the snapshot of a part behind the table's lock, and looks whether the table
 //! still is the one that was planned (rules 23 and 24).
 
-use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::{CopyTable, Reading};
@@ -22,7 +21,7 @@ pub(super) struct Source {
     pub reading: Reading,
     /// Has the locks of all tables in a transaction with the shared snapshot. Whoever waits behind one of them (an ALTER
     /// TABLE) keeps our other sessions from the table, but not this one.
-    pub holder: Arc<Mutex<Option<Raw>>>,
+    pub holder: Mutex<Option<Raw>>,
 }
 
 /// What a part is read in.

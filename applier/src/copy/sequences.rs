@@ -63,7 +63,7 @@ pub async fn list(source: &Client) -> Result<Vec<Sequence>> {
 }
 
 /// Sets these sequences at the destination to where the source's stand; `place` says what one is called there. Those that
-/// cannot be read or set are given with the reason, and the others go on.
+/// cannot be read or set are given with the reason, and the others go on; so neither session may be in a transaction.
 ///
 /// # Errors
 /// When a connection is lost.

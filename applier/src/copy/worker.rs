@@ -2,8 +2,8 @@
 //! at the destination. What is wrong with a table ends that table; anything else ends the round.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Semaphore, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 
 use super::gate::{Claim, Gate};
 use super::reader::{self, Lock, Refusal, Seen, Source};
@@ -31,10 +31,12 @@ pub(super) struct Shared {
     pub progress: Arc<Progress>,
     pub ended: mpsc::UnboundedSender<Ended>,
     pub queue: Mutex<Queue>,
+    /// Nothing is left in the queue.
+    pub drained: watch::Sender<bool>,
 }
 
 /// The parts that nobody has taken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     jobs: VecDeque<Job>,
     /// Tables that are not copied any further.
@@ -44,6 +46,10 @@ pub(super) struct Queue {
 impl Queue {
     pub fn new(jobs: impl Iterator<Item = Job>) -> Self {
         Self { jobs: jobs.collect(), left: HashSet::new() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
     }
 
     /// Takes the table's parts out. Whether it was still in.
@@ -65,8 +71,23 @@ enum Trouble {
 }
 
 impl Shared {
-    fn next(&self) -> Option<Job> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).jobs.pop_front()
+    /// Takes the next part, once one may be worked on; none if nothing is left. Whoever waits for a permit that others
+    /// build indexes with waits no longer than there are parts.
+    async fn next(&self) -> Option<(SemaphorePermit<'_>, Job)> {
+        let mut drained = self.drained.subscribe();
+        let permit = tokio::select! {
+            biased;
+            _ = drained.wait_for(|drained| *drained) => return None,
+            permit = self.permits.acquire() => permit.ok()?,
+        };
+        let mut queue = self.queue();
+        let job = queue.jobs.pop_front();
+        self.drained.send_replace(queue.jobs.is_empty());
+        Some((permit, job?))
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says once how the copy of a table ended. Nobody need listen.
@@ -77,7 +98,11 @@ impl Shared {
     /// Ends the copy of a table that cannot be copied.
     pub fn leave(&self, table: &CopyTable, outcome: Outcome) {
         let oid = table.source.oid;
-        if !self.queue.lock().unwrap_or_else(PoisonError::into_inner).leave(oid) {
+        let mut queue = self.queue();
+        let is_news = queue.leave(oid);
+        self.drained.send_replace(queue.jobs.is_empty());
+        drop(queue);
+        if !is_news {
             return;
         }
         let why = match &outcome {
@@ -111,9 +136,7 @@ impl Worker {
     /// Works until nothing is left.
     pub async fn run(mut self) -> Result<()> {
         let shared = self.shared.clone();
-        loop {
-            let permit = shared.permits.acquire().await;
-            let Some(job) = shared.next() else { return Ok(()) };
+        while let Some((permit, job)) = shared.next().await {
             match self.part(&job).await {
                 Ok(()) => {}
                 Err(Trouble::Changed) => shared.leave(&job.table, Outcome::Changed),
@@ -122,6 +145,7 @@ impl Worker {
             }
             drop(permit);
         }
+        Ok(())
     }
 
     async fn part(&mut self, job: &Job) -> Result<(), Trouble> {

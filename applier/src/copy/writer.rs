@@ -51,10 +51,10 @@ impl Destination {
             Unit::Table if table.fresh => format!(
                 "BEGIN; LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE; SELECT walferry_state.expect(count(*), 0) \
                  FROM (SELECT FROM {name} LIMIT 1) AS one; TRUNCATE {name}; {}",
-                copy_in(&table.into(), table, ", FREEZE")
+                copy_in(&table.target_name(), table, ", FREEZE")
             ),
             Unit::Table | Unit::Blocks | Unit::Key(_) | Unit::LargeObjects => {
-                format!("BEGIN; {}", copy_in(&table.into(), table, ""))
+                format!("BEGIN; {}", copy_in(&table.target_name(), table, ""))
             }
         }
     }

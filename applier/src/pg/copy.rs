@@ -100,7 +100,6 @@ pub async fn relay(
     loop {
         let pause = gather(source, destination, &mut message, &mut left, tally).await?;
         if message.len() > HEADER {
-            tally.add(0, (message.len() - HEADER) as i64);
             throttle.take(message.len()).await;
             send(destination, &mut message).await?;
         }
@@ -108,6 +107,11 @@ pub async fn relay(
             break;
         }
     }
+    end(source, destination).await
+}
+
+/// The end of the rows, on both sides.
+async fn end(source: &mut Raw, destination: &mut Raw) -> Result<Carried, Broken> {
     match end_of_source(source).await {
         Ok(read) => {
             let written = done(destination).await.map_err(Broken::Destination)?;
@@ -133,7 +137,7 @@ async fn gather(
         pause = source.copy_data(left, message, MESSAGE, &mut messages) => pause,
         frame = destination.recv() => return Err(Broken::Destination(answer(destination, frame).await)),
     };
-    tally.add(messages as i64, 0);
+    tally.add(messages as i64, (message.len() - HEADER) as i64);
     match pause {
         Ok(pause) => Ok(pause),
         Err(error) => Err(give_up(destination, error).await),
