@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::model::{OldRow, Relation, Row};
 use super::statement::TEXT_OID;
-use crate::catalog::{self, Table, TableRef, UniqueIndex};
+use crate::catalog::{self, Table, TableRef, TypeName, UniqueIndex};
 use crate::error::{Error, Result};
 use crate::pg::quote;
 use smallvec::SmallVec;
@@ -84,8 +84,8 @@ const EQUAL_BYTES: [u32; 16] = [16, 17, 18, 19, 20, 21, 23, 25, 26, 829, 1043, 1
 impl Target {
     /// Fits a relation to a table. Errors name what is missing or different at the destination.
     pub fn fit(id: usize, relation: Arc<Relation>, table: TableRef, shared: bool) -> Result<Self> {
-        refuse_firing_rules(&table)?;
-        refuse_generated(&relation, &table)?;
+        table.refuse_firing_rules()?;
+        table.refuse_computed(relation.not_sent.iter())?;
         let columns = columns(&relation, &table)?;
         let access = access(&relation, &table);
         let in_order = table.has_firing_triggers;
@@ -107,12 +107,12 @@ impl Target {
 
     /// The name of the table for people.
     pub fn readable(&self) -> String {
-        quote::readable(&self.table.schema, &self.table.name)
+        self.table.readable()
     }
 
-    /// The table, without the tables that inherit from it (partitions are part of it).
+    /// As [`Table::only`].
     pub fn only(&self) -> String {
-        if self.table.partitioned { self.name() } else { format!("ONLY {}", self.name()) }
+        self.table.only()
     }
 
     /// Whether a unique index of this name is one that rows are looked up by.
@@ -195,74 +195,17 @@ pub fn pick(row: &Row, wanted: impl Iterator<Item = usize>) -> Key {
     key
 }
 
-fn refuse_firing_rules(table: &Table) -> Result<()> {
-    if !table.has_firing_rules {
-        return Ok(());
-    }
-    let name = quote::readable(&table.schema, &table.name);
-    Err(Error::refused(format!(
-        "the destination table {name} has rules enabled ALWAYS or REPLICA, which would rewrite replicated rows; \
-         run ALTER TABLE {name} ENABLE RULE ... for each of them (then they act for local rows only)"
-    )))
-}
-
-/// The source computes the column and does not send it, so an ordinary column would stay empty.
-fn refuse_generated(relation: &Relation, table: &Table) -> Result<()> {
-    let ordinary = |name: &&String| table.column(name).is_some_and(|column| !column.generated);
-    let Some(column) = relation.not_sent.iter().find(ordinary).map(|name| quote::readable_ident(name)) else {
-        return Ok(());
-    };
-    let name = quote::readable(&table.schema, &table.name);
-    Err(Error::refused(format!(
-        "column {column} is generated at the source and an ordinary one of the destination table {name}; \
-         make it generated there too, or drop it there: ALTER TABLE {name} DROP COLUMN {column}"
-    )))
-}
-
 fn columns(relation: &Relation, table: &Table) -> Result<Vec<Column>> {
-    let name = quote::readable(&table.schema, &table.name);
-    let mut fitted = Vec::with_capacity(relation.columns.len());
-    for source in &relation.columns {
-        let column = quote::readable_ident(&source.name);
-        let found = table.column(&source.name).ok_or_else(|| {
-            Error::refused(format!(
-                "the destination table {name} has no column {column}, which the source has; \
-                 add it with ALTER TABLE {name} ADD COLUMN {column} {}",
-                quote::readable(&source.type_schema, &source.type_name)
-            ))
-        })?;
-        if found.generated {
-            return Err(Error::refused(format!(
-                "column {column} of the destination table {name} is generated, but an ordinary column at the source; \
-                 run ALTER TABLE {name} ALTER COLUMN {column} DROP EXPRESSION"
-            )));
-        }
-        refuse_other_type(source, found, &name)?;
-        fitted.push(self::column(source, found));
-    }
-    Ok(fitted)
-}
-
-/// Types must be the same, their modifiers too: a cast could change a value in silence.
-fn refuse_other_type(source: &super::model::Column, found: &catalog::Column, table: &str) -> Result<()> {
-    let built_in = source.type_schema == "pg_catalog";
-    let same = if built_in { source.type_oid == found.type_oid } else { source.type_name == found.type_name };
-    if same && source.type_modifier == found.type_modifier {
-        return Ok(());
-    }
-    let modifier =
-        |modifier: i32| if modifier < 0 { String::new() } else { format!(" (modifier {modifier})") };
-    Err(Error::refused(format!(
-        "column {} of the destination table {table} has the type {}.{}{}, the source has {}.{}{}; \
-         make them the same with ALTER TABLE ... ALTER COLUMN ... TYPE",
-        quote::readable_ident(&found.name),
-        found.type_schema,
-        found.type_name,
-        modifier(found.type_modifier),
-        source.type_schema,
-        source.type_name,
-        modifier(source.type_modifier),
-    )))
+    let fitted = relation.columns.iter().map(|source| {
+        let of_type = TypeName {
+            oid: source.type_oid,
+            schema: &source.type_schema,
+            name: &source.type_name,
+            modifier: source.type_modifier,
+        };
+        Ok(column(source, table.takes(&source.name, of_type)?))
+    });
+    fitted.collect()
 }
 
 fn column(source: &super::model::Column, found: &catalog::Column) -> Column {

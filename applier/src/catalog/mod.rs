@@ -3,6 +3,7 @@
 
 mod fit;
 mod query;
+pub mod slot;
 pub mod source;
 
 use std::sync::Arc;

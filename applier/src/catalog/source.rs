@@ -101,23 +101,24 @@ pub fn fingerprint(c: &str) -> String {
 /// All but our own schemas and the system's. Members of an extension only as far as it says that they hold the user's rows.
 const TABLES: &str = "
 SELECT c.oid, n.nspname::text, c.relname::text, c.relpersistence = 'u', coalesce(am.amname = 'heap', false),
-       (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8) AS blocks,
-       pg_catalog.pg_table_size(c.oid), CASE WHEN c.reltuples >= 0 AND c.relpages > 0
-         THEN (c.reltuples / c.relpages * pg_catalog.pg_relation_size(c.oid)
-               / pg_catalog.current_setting('block_size')::int8)::int8 END,
+       b.blocks, coalesce(pg_catalog.pg_table_size(c.oid), 0),
+       CASE WHEN c.reltuples >= 0 AND c.relpages > 0 THEN (c.reltuples / c.relpages * b.blocks)::int8 END,
        e.condition, {fingerprint}
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+-- Sizes are of now: a table that the snapshot sees may be gone.
+CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.pg_relation_size(c.oid), 0)
+                           / pg_catalog.current_setting('block_size')::int8 AS blocks) b
 LEFT JOIN LATERAL (
-  SELECT (SELECT x.extcondition[s.at] FROM pg_catalog.generate_subscripts(x.extconfig, 1) AS s(at)
+  SELECT true AS member, (SELECT x.extcondition[s.at] FROM pg_catalog.generate_subscripts(x.extconfig, 1) AS s(at)
           WHERE x.extconfig[s.at] = c.oid) AS condition
   FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid
   WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
     AND d.refclassid = 'pg_catalog.pg_extension'::regclass LIMIT 1) e ON true
 WHERE c.relkind = 'r' AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('walferry', 'walferry_state', 'information_schema') AND n.nspname !~ '^pg_'
-  AND (e IS NULL OR e.condition IS NOT NULL)
+  AND (e.member IS NULL OR e.condition IS NOT NULL)
   AND ($1::oid[] IS NULL OR c.oid = ANY ($1))
 ORDER BY 7 DESC, 1";
 

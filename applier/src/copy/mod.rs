@@ -38,6 +38,10 @@ use reader::Source;
 use worker::{Job, Queue, Shared, Worker};
 use writer::Destination;
 
+/// Smaller tables are not frozen: a truncation makes its COMMIT wait for the disk, 2,000 of them took twice as long as all
+/// the rows.
+const WORTH_FREEZING: i64 = 4 << 20;
+
 /// Which snapshots tables are read in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
@@ -61,7 +65,8 @@ pub struct CopyTable {
     pub target: TableRef,
     /// How.
     pub format: Format,
-    /// The task has made the target, for this table alone: while it is empty it may be truncated and locked.
+    /// The task has made the target, for this table alone, and freezing its rows is worth a truncation: while it is
+    /// empty it may be truncated and locked.
     pub fresh: bool,
 }
 
@@ -120,7 +125,7 @@ fn pair(
     let target = found[&places[place]].clone();
     let format = fit(&source, &target)?;
     let alone = place == 0 && !names.are_many(&places[0]) && !target.partitioned;
-    let fresh = alone && made(source.oid);
+    let fresh = alone && source.bytes >= WORTH_FREEZING && made(source.oid);
     Ok(CopyTable { source, target, format, fresh })
 }
 

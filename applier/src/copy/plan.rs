@@ -152,8 +152,11 @@ impl<'a> Cuts<'a> {
         let row = self.source.query_one(&sql, &[&fractions]).await;
         let row = match row.map_err(client_error) {
             Ok(row) => row,
-            // Gone or forbidden: the worker says so, for this table alone.
-            Err(error) if is_about_the_table(&error) => return Ok(Vec::new()),
+            // Gone or forbidden: the worker says so, for this table alone. In the transaction of a shared snapshot
+            // nothing more could be asked.
+            Err(error) if *self.reading == Reading::Own && is_about_the_table(&error) => {
+                return Ok(Vec::new());
+            }
             Err(error) => return Err(error),
         };
         let mut bounds = row.get::<_, Option<Vec<i64>>>(0).unwrap_or_default();

@@ -38,9 +38,12 @@ impl Progress {
             all.insert(table.source.oid, Counts { known, ..Counts::default() });
         }
         for part in parts {
-            let Some(counts) = all.get_mut(&part.source_oid) else { continue };
-            counts.open += 1;
-            if let Some(landed) = &part.landed {
+            if let Some(counts) = all.get_mut(&part.source_oid) {
+                counts.open += 1;
+            }
+        }
+        for part in parts {
+            if let (Some(counts), Some(landed)) = (all.get_mut(&part.source_oid), &part.landed) {
                 counts.land(landed);
             }
         }

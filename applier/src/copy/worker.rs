@@ -259,7 +259,7 @@ fn at_destination(error: Error) -> Trouble {
 /// What a server says of a statement is about its table, unless it may go away by itself.
 fn at_table(table: &CopyTable, statement: &str, error: Error) -> Trouble {
     if error.sqlstate().is_none() || error.class().is_transient() {
-        return Trouble::Round(error.context(table.source.readable()));
+        return Trouble::Round(error.context(statement));
     }
     Trouble::Table(writer::explain(table, statement, error))
 }

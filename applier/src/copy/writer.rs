@@ -1,10 +1,16 @@
 //! A worker's session at the destination: one transaction for a part, which writes its rows and lands it.
 
+use std::time::Duration;
+
 use super::{CopyTable, existing};
 use crate::config::Existing;
 use crate::error::{Class, Error, Result};
 use crate::pg::{Conninfo, Raw, Session, origin};
 use crate::state::parts::{self, Landed, Part, Unit};
+
+/// How often, and how many times, one looks whether an origin is free.
+const LOOK: Duration = Duration::from_millis(100);
+const LOOKS: usize = 30;
 
 /// How the destination is written.
 #[derive(Debug)]
@@ -20,7 +26,7 @@ impl Destination {
     /// rows go untagged, and that is said.
     pub async fn open(&self, n: usize) -> Result<Raw> {
         let mut raw = Raw::open(&self.conninfo, self.session.clone()).await?;
-        match origin::tag(&mut raw, &format!("walferry_{}_{n}", self.task)).await {
+        match tag(&mut raw, &format!("walferry_{}_{n}", self.task)).await {
             // configuration_limit_exceeded: too many origins are known to the server.
             Err(error) if error.class().is_transient() && error.sqlstate() != Some("53400") => Err(error),
             Err(error) => {
@@ -70,6 +76,18 @@ impl Destination {
         let commit = raw.commit(&format!("{}; COMMIT", parts::land(&self.task, part, landed))).await;
         commit.map_err(fenced)
     }
+}
+
+/// Our own session before this one may not have left the origin yet.
+async fn tag(raw: &mut Raw, origin: &str) -> Result<()> {
+    const OBJECT_IN_USE: &str = "55006";
+    for _ in 0..LOOKS {
+        match origin::tag(raw, origin).await {
+            Err(error) if error.sqlstate() == Some(OBJECT_IN_USE) => tokio::time::sleep(LOOK).await,
+            other => return other,
+        }
+    }
+    origin::tag(raw, origin).await
 }
 
 /// The fence: the part has landed by another hand, or the plan is another one.

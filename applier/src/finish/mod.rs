@@ -2,6 +2,7 @@
 
 use tokio_postgres::Client;
 
+use crate::catalog::slot;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::pg::{Conninfo, Session, client, client_error};
@@ -31,10 +32,8 @@ pub async fn drop(config: &Config) -> Result<()> {
 
 async fn drop_slot(config: &Config) -> Result<bool> {
     let source = client(&Conninfo::source(&config.source)?, session(config)).await?;
-    let sql = "SELECT count(pg_catalog.pg_drop_replication_slot(slot_name)) FROM pg_catalog.pg_replication_slots \
-               WHERE slot_name = $1 AND plugin = 'walferry'";
-    let row = source.query_one(sql, &[&config.slot()]).await.map_err(client_error)?;
-    Ok(row.get::<_, i64>(0) > 0)
+    slot::end_makers(&source, &config.session_name(), &config.slot()).await?;
+    slot::drop(&source, &config.slot()).await
 }
 
 async fn drop_state(config: &Config) -> Result<()> {

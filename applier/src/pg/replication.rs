@@ -102,11 +102,12 @@ impl Replication {
     pub async fn create_slot(&mut self, slot: &str, export: bool) -> Result<Created> {
         // The keywords of 13 are understood by all later servers.
         let snapshot = if export { "EXPORT_SNAPSHOT" } else { "NOEXPORT_SNAPSHOT" };
-        let command =
-            format!("CREATE_REPLICATION_SLOT {} LOGICAL walferry {snapshot}", quote::ident(slot));
+        let command = format!("CREATE_REPLICATION_SLOT {} LOGICAL walferry {snapshot}", quote::ident(slot));
         let rows = self.raw.rows(&command).await?;
         rows.first().and_then(|row| created(row)).ok_or_else(|| {
-            Error::protocol("the server's answer to CREATE_REPLICATION_SLOT is not what PostgreSQL 13 to 18 give")
+            Error::protocol(
+                "the server's answer to CREATE_REPLICATION_SLOT is not what PostgreSQL 13 to 18 give",
+            )
         })
     }
 

@@ -52,7 +52,11 @@ pub async fn begin(task: &Task, destination: &Client, chosen: &[Chosen]) -> Resu
 pub async fn select(task: &Task, source: &Client) -> Result<Vec<Chosen>> {
     let choice = Choice::new(&task.config.objects);
     let names = Names::new(&task.config.map);
-    let all = source::tables(source).await?.into_iter();
+    let copies = match task.config.task.mode {
+        Mode::Incremental => false,
+        Mode::Full | Mode::FullIncremental => true,
+    };
+    let all = source::tables(source, copies).await?.into_iter();
     let chosen: Vec<Chosen> = all
         .filter(|(oid, schema, table)| choice.wants(*oid, schema, table))
         .map(|(source_oid, schema, table)| {
@@ -89,11 +93,15 @@ async fn change(task: &Task, source: &Client, destination: &Client, known: &[Cho
     };
     for table in &new {
         match state {
-            TableState::Pending => tracing::info!("{} joins the task: its rows will be copied", readable(table)),
-            TableState::Copied | TableState::Copying | TableState::Level | TableState::Failed => tracing::warn!(
-                "{} joins the task from here on; mode incremental does not copy the rows that it has",
-                readable(table)
-            ),
+            TableState::Pending => {
+                tracing::info!("{} joins the task: its rows will be copied", readable(table))
+            }
+            TableState::Copied | TableState::Copying | TableState::Level | TableState::Failed => {
+                tracing::warn!(
+                    "{} joins the task from here on; mode incremental does not copy the rows that it has",
+                    readable(table)
+                )
+            }
         }
     }
     tables::add(destination, name, &new, state).await

@@ -9,6 +9,7 @@ mod join;
 mod prepare;
 mod reload;
 mod session;
+mod sides;
 mod source;
 mod stop;
 mod until;
@@ -70,7 +71,9 @@ pub async fn run(path: &Path, until: Option<Until>) -> Result<u8> {
         until,
         target: watch::Sender::new(None),
         stop: Stop::on_signals()?,
-        reload: Reload::on_signal(path.to_owned(), &config, move |config| at_once.replace(Limits::new(&config.copy)))?,
+        reload: Reload::on_signal(path.to_owned(), &config, move |config| {
+            at_once.replace(Limits::new(&config.copy))
+        })?,
         limit,
         config,
     };
@@ -145,8 +148,12 @@ async fn supervise(task: &mut Task) -> Result<Ended> {
 /// One attempt: what is left of the full copy, then the stream. `begun` turns true once there is something to go on with.
 async fn attempt(task: &Task, again: bool, begun: &mut bool) -> Result<Next> {
     let ground = task.stop.unless(ground::ground(task)).await?;
-    set_target(task, ground.source.insert_lsn);
-    let (ground, stage) = task.stop.unless(full::advance(task, ground, begun)).await?;
+    set_target(task, ground.sides.source.insert_lsn);
+    let advanced = task.stop.unless(full::advance(task, ground, begun)).await;
+    if advanced.as_ref().is_err_and(|error| error.class() == Class::Stopped) {
+        full::leave(task).await?;
+    }
+    let (ground, stage) = advanced?;
     match stage {
         Stage::Finished => Ok(Next::Ended(Ended::Reached)),
         Stage::CatchingUp => {
@@ -157,7 +164,8 @@ async fn attempt(task: &Task, again: bool, begun: &mut bool) -> Result<Next> {
             let ready = task.stop.unless(prepare::prepare(task, ground, again)).await?;
             // A table that joins is to be level, too, before the run is over.
             let never = watch::Sender::new(None);
-            let until = if ready.choices.joining.is_empty() { task.target.subscribe() } else { never.subscribe() };
+            let until =
+                if ready.choices.joining.is_empty() { task.target.subscribe() } else { never.subscribe() };
             session::run(task, ready, until, begun).await
         }
         Stage::Slot | Stage::Definitions | Stage::Rows | Stage::Keys | Stage::Constraints => {

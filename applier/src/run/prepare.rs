@@ -7,8 +7,9 @@ use tokio_postgres::Client;
 
 use super::Task;
 use super::choose::{self, Choices};
-use super::ground::{Ground, LOOK, application_name};
-use super::{source, gates};
+use super::ground::{Ground, LOOK};
+use super::sides::application_name;
+use super::{gates, source};
 use crate::apply::Gate;
 use crate::error::{Error, Result};
 use crate::pg::Lsn;
@@ -34,7 +35,7 @@ pub struct Ready {
 
 /// Prepares the stream. `again` says that this process has streamed before, so a slot that is still held is waited for.
 pub async fn prepare(task: &Task, ground: Ground, again: bool) -> Result<Ready> {
-    let (source_client, destination) = (&ground.source_client, &ground.destination_client);
+    let (source_client, destination) = (&ground.sides.source_client, &ground.sides.destination_client);
     let progress = agree(task, source_client, destination, &ground.binding, again).await?;
     let choices = choose::follow(task, source_client, destination).await?;
     let mut names = Names::new(&task.config.map);

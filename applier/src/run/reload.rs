@@ -17,7 +17,11 @@ pub struct Reload {
 
 impl Reload {
     /// Listens from now on. `at_once` gets every configuration that is read, for what may change at any time.
-    pub fn on_signal(path: PathBuf, config: &Config, at_once: impl Fn(&Config) + Send + 'static) -> Result<Self> {
+    pub fn on_signal(
+        path: PathBuf,
+        config: &Config,
+        at_once: impl Fn(&Config) + Send + 'static,
+    ) -> Result<Self> {
         let mut hangup = signal(SignalKind::hangup())
             .map_err(|error| Error::refused(format!("signals cannot be received: {error}")))?;
         let (edit, edited) = watch::channel(None);
@@ -51,7 +55,11 @@ impl Reload {
 
     /// The configuration that has come since the last one was taken.
     pub fn take(&mut self) -> Option<Arc<Config>> {
-        if self.edited.has_changed().unwrap_or(false) { self.edited.borrow_and_update().clone() } else { None }
+        if self.edited.has_changed().unwrap_or(false) {
+            self.edited.borrow_and_update().clone()
+        } else {
+            None
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_postgres::Client;
 
 use super::Task;
-use super::ground::{application_name, writer_name};
+use super::ground::Ground;
 use super::prepare::Ready;
+use super::sides::{application_name, writer_name};
 use super::{join, source};
 use crate::apply::{Applier, Ended, Gate, Parts, Policies, Policy, Receive, Shared, Targets, Writer, queue};
 use crate::config::{Conflict, Scope};
@@ -45,17 +46,18 @@ pub async fn run(
     streamed: &mut bool,
 ) -> Result<Next> {
     let Ready { ground, progress, names, choices, skips, gate } = ready;
-    restore_counts(task, &ground.destination_client).await?;
+    let Ground { sides, replication, pipe, connect, .. } = ground;
+    restore_counts(task, &sides.destination_client).await?;
     let closed = !gate.is_open();
     let options = options(task, &choices.chosen, closed);
     let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let slot = task.config.slot();
-    let begin = ground.replication.start(&slot, progress, &options);
+    let begin = replication.start(&slot, progress, &options);
     let (sender, receiver) = task.stop.unless(begin).await?;
     *streamed = true;
     tracing::info!(lsn = %progress, "following the source");
     if until.borrow().is_some() {
-        source::heartbeat(&ground.source_client).await?;
+        source::heartbeat(&sides.source_client).await?;
     }
     let (filling, draining) = queue();
     let (durable, acknowledged) = watch::channel(progress);
@@ -68,14 +70,14 @@ pub async fn run(
         durable: acknowledged,
         finished,
         shared: &task.shared,
-        every: status_interval(ground.source.wal_sender_timeout),
+        every: status_interval(sides.source.wal_sender_timeout),
     };
     let name = task.config.task.name.as_str().to_owned();
     let questions = client(&task.destination, Session::query(&application_name(task))).await?;
     let targets = Targets::new(questions, names);
     let parts = Parts {
-        writer: Writer::new(ground.pipe, targets, name.clone(), policies(task), skips, progress),
-        connect: ground.connect,
+        writer: Writer::new(pipe, targets, name.clone(), policies(task), skips, progress),
+        connect,
         queue: draining,
         durable,
         until,
@@ -83,7 +85,7 @@ pub async fn run(
         gate: gate.clone(),
         source: client(&task.source, Session::query(&application_name(task))).await?,
     };
-    let mut reporter = Reporter::new(ground.source_client, ground.destination_client, name);
+    let mut reporter = Reporter::new(sides.source_client, sides.destination_client, name);
     let receive = receive.run();
     tokio::pin!(receive);
     let again = Cell::new(false);
@@ -91,7 +93,7 @@ pub async fn run(
         tokio::select! {
             _ = task.stop.requested() => {}
             () = task.reload.edited() => again.set(true),
-            joined = join::run(task, &ground.source, &choices.joining, gate.clone()) => again.set(joined?),
+            joined = join::run(task, &choices, gate.clone()) => again.set(joined?),
             () = opened(&gate), if closed && choices.joining.is_empty() => again.set(true),
         }
         halt.send_replace(true);

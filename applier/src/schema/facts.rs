@@ -14,12 +14,8 @@ pub mod catalogs {
     pub const CLASS: u32 = 1259;
     /// `pg_type`
     pub const TYPE: u32 = 1247;
-    /// `pg_constraint`
-    pub const CONSTRAINT: u32 = 2606;
     /// `pg_namespace`
     pub const NAMESPACE: u32 = 2615;
-    /// `pg_extension`
-    pub const EXTENSION: u32 = 3079;
 }
 
 /// A relation of the source that may be chosen: a table, view, materialized view, sequence or foreign table.

@@ -23,7 +23,7 @@ pub struct Grant {
 pub fn grants(definition: &str) -> Result<Vec<Grant>> {
     let mut grants = Vec::new();
     let mut grantor: Option<String> = None;
-    for sql in split(definition)? {
+    for sql in split(definition)?.into_iter().map(str::trim) {
         match parse(sql)? {
             Some(NodeEnum::VariableSetStmt(set)) => grantor = session_authorization(&set),
             Some(node) => grants.push(grant(sql, named(&node), grantor.as_deref())),

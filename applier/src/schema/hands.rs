@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use super::grants;
 use super::kind::Kind;
+use super::order::ById;
 use super::owner;
-use super::plan::{Part, Pass, Step};
 use super::scope::Ends;
+use super::step::{Part, Pass, Step};
 use super::toc::Entry;
 use crate::error::Result;
 
@@ -27,20 +28,17 @@ pub fn owners<'a>(
             Some(reason) => lost.push((entry.owner.clone(), reason, object.clone())),
             None if is_used_as_it_is(ends, entry) => {}
             None => {
-                let statements = vec![ends.renaming.sql(&sql)?.sql];
-                steps.push(Step::new(
-                    (entry.id, Part::Owner),
-                    format!("OWNER OF {object}"),
-                    Pass::Grants,
-                    statements,
-                ));
+                // Event triggers are made last of all.
+                let pass = if entry.kind == Kind::EventTrigger { Pass::Last } else { Pass::Grants };
+                let (id, object) = ((entry.id, Part::Owner), format!("OWNER OF {object}"));
+                steps.push(Step::new(id, object, pass, vec![ends.renaming.sql(&sql)?.sql]));
             }
         }
     }
     Ok((steps, lost))
 }
 
-/// A schema that the destination had before keeps its owner.
+/// A schema that the destination has already keeps its owner.
 fn is_used_as_it_is(ends: &Ends<'_>, entry: &Entry) -> bool {
     entry.kind == Kind::Schema && ends.is_present(entry)
 }
@@ -70,7 +68,7 @@ fn objections(ends: &Ends<'_>, roles: &[String]) -> Vec<Lost> {
 
 /// Puts owners and grants in order: schemas with their grants first, because an owner of what is in them needs
 /// CREATE there; then the other owners, then the other grants.
-pub fn order(steps: &mut [Step], by_id: &HashMap<i32, &Entry>) {
+pub fn order(steps: &mut [Step], by_id: &ById<'_>) {
     steps.sort_by_key(|step| match (step.pass, step.id) {
         (Pass::Grants, (id, Part::Owner)) => by_id.get(&id).map_or(9, |entry| owner::rank(&entry.kind)),
         (Pass::Grants, (id, _)) if by_id.get(&id).is_some_and(|entry| entry.tag.starts_with("SCHEMA ")) => 1,

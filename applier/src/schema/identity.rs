@@ -20,6 +20,11 @@ pub fn names(entries: &[Entry]) -> HashMap<i32, String> {
     names
 }
 
+/// The name of a schema, as the destination calls it.
+pub fn schema(name: &str) -> String {
+    format!("{} {}", Kind::Schema, readable_ident(name))
+}
+
 /// `TABLE public.orders`, `CONSTRAINT public.orders orders_pkey`, `FUNCTION public.f(integer)`.
 fn name(entry: &Entry) -> String {
     match &entry.kind {
@@ -67,6 +72,8 @@ fn is_identifier(kind: &Kind) -> bool {
             | Kind::Trigger
             | Kind::Policy
             | Kind::DefaultAcl
+            | Kind::UserMapping
+            | Kind::PublicationTable
     )
 }
 

@@ -1,7 +1,10 @@
 //! What is not carried over whatever is chosen, and why; users are told each by name.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::kind::Kind;
 use super::toc::Entry;
+use crate::pg::quote::readable_ident;
 
 /// An object that is not made at the destination, and the reason in words for its user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,11 @@ pub fn by_kind(entry: &Entry) -> Verdict {
     if is_ours(entry) {
         return Verdict::Passed;
     }
+    if !entry.is_utf8 {
+        return left_out(
+            "its definition holds text that is not UTF-8 and that the destination would not take",
+        );
+    }
     match &entry.kind {
         // About the archive, or about rows, which the copy carries.
         Kind::Encoding | Kind::StdStrings | Kind::SearchPath | Kind::TableData | Kind::SequenceSet => {
@@ -36,15 +44,20 @@ pub fn by_kind(entry: &Entry) -> Verdict {
         Kind::Blob | Kind::BlobMetadata | Kind::Blobs | Kind::StatisticsData | Kind::MaterializedViewData => {
             Verdict::Passed
         }
-        Kind::Database | Kind::DatabaseProperties => left_out("the database itself is the destination's own"),
+        // Every archive names its database.
+        Kind::Database => Verdict::Passed,
+        Kind::DatabaseProperties => {
+            left_out("settings of the database are the destination's own; see ALTER DATABASE")
+        }
         Kind::ForeignDataWrapper | Kind::ForeignServer | Kind::UserMapping => left_out(
             "foreign servers and their users are not carried over: they may hold addresses and passwords",
         ),
         Kind::ForeignTable => left_out("its rows live on a foreign server, which is not carried over"),
-        Kind::Publication | Kind::PublicationTable | Kind::PublicationSchema => {
+        Kind::PublicationTable | Kind::PublicationSchema | Kind::SubscriptionTable => Verdict::Passed,
+        Kind::Publication => {
             left_out("publications are not carried over; make them again where they are wanted")
         }
-        Kind::Subscription | Kind::SubscriptionTable => {
+        Kind::Subscription => {
             left_out("subscriptions are not carried over: two servers would take the same changes")
         }
         Kind::Other(word) => left_out(&format!("this walferry does not know what {word} is")),
@@ -86,6 +99,27 @@ fn is_ours(entry: &Entry) -> bool {
         || entry.kind == Kind::Schema && is_our_schema(&entry.tag)
         || entry.kind == Kind::EventTrigger && entry.definition.contains(" EXECUTE FUNCTION walferry.");
     named || entry.schema.as_deref().is_some_and(is_our_schema)
+}
+
+/// Materialized views that are made and not filled.
+pub fn not_filled<'a>(
+    carried: impl Iterator<Item = &'a Entry>,
+    names: &HashMap<i32, String>,
+) -> impl Iterator<Item = LeftOut> {
+    let views = carried.filter(|entry| entry.kind == Kind::MaterializedView);
+    views.map(|entry| LeftOut {
+        object: format!("the rows of {}", names[&entry.id]),
+        reason: "[objects] materialized_views = false".to_owned(),
+    })
+}
+
+/// The tablespaces that things lie in at the source.
+pub fn tablespaces<'a>(carried: impl Iterator<Item = &'a Entry>) -> impl Iterator<Item = LeftOut> {
+    let spaces: BTreeSet<&String> = carried.filter_map(|entry| entry.tablespace.as_ref()).collect();
+    spaces.into_iter().map(|space| LeftOut {
+        object: format!("TABLESPACE {}", readable_ident(space)),
+        reason: "what lies in it at the source goes to the default tablespace of the destination".to_owned(),
+    })
 }
 
 #[cfg(test)]

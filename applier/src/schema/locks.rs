@@ -2,10 +2,9 @@
 //! builds of one table run side by side, everything else on it alone. The oids are the source's. Follows
 //! <https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES>.
 
-use std::collections::HashMap;
-
 use super::facts::Facts;
 use super::kind::Kind;
+use super::order::ById;
 use super::scope::Ends;
 use super::toc::Entry;
 
@@ -19,12 +18,7 @@ pub enum Lock {
 }
 
 /// The tables that an entry's statements lock.
-pub fn of(
-    entry: &Entry,
-    table: Option<u32>,
-    by_id: &HashMap<i32, &Entry>,
-    ends: &Ends<'_>,
-) -> Vec<(u32, Lock)> {
+pub fn of(entry: &Entry, table: Option<u32>, by_id: &ById<'_>, ends: &Ends<'_>) -> Vec<(u32, Lock)> {
     let facts = ends.facts;
     match &entry.kind {
         Kind::Index => table.map(|table| (table, Lock::Shared)).into_iter().collect(),
@@ -36,7 +30,9 @@ pub fn of(
                 .map(|table| (table, Lock::Alone))
                 .collect()
         }
-        // A constraint or trigger of a partitioned table goes down to its partitions.
+        // ADD CONSTRAINT is for ONLY the table: its partitions have entries of their own.
+        Kind::Constraint => table.map(|table| (table, Lock::Alone)).into_iter().collect(),
+        // A trigger of a partitioned table goes down to its partitions.
         _ => table
             .into_iter()
             .flat_map(|table| facts.family(table))

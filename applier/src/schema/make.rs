@@ -7,8 +7,9 @@ use tokio::task::JoinSet;
 
 use super::left_out::LeftOut;
 use super::objects::Name;
-use super::plan::{Pass, Plan, Step, StepId};
+use super::plan::Plan;
 use super::session::{Done, Hand};
+use super::step::{Pass, Step, StepId};
 use crate::error::{Error, Result};
 use crate::pg::Conninfo;
 use crate::pg::quote::{ident, readable};
@@ -71,15 +72,27 @@ impl Report {
     }
 }
 
-/// Makes definitions at one destination.
+/// Ends the sessions that an earlier run left behind: a statement goes on at the server after its client is gone, and
+/// what it makes would collide with ours. Only our role's own sessions of this name in this database are touched. The
+/// journal is to be read after this.
+///
+/// # Errors
+/// The connection was lost.
+pub async fn end_leftovers(conninfo: &Conninfo, application_name: &str) -> Result<()> {
+    let hand = Hand::open(conninfo, &format!("{application_name} (first)")).await?;
+    hand.end_others(application_name).await
+}
+
+/// Makes definitions at one destination; clones share what they know.
+#[derive(Clone)]
 pub struct Maker {
-    pub(super) conninfo: Conninfo,
-    pub(super) application_name: String,
+    conninfo: Conninfo,
+    application_name: String,
     /// Limits the work in flight, together with the copy.
     pub(super) permits: Arc<Semaphore>,
-    pub(super) note: Arc<Note>,
-    made: Mutex<HashSet<String>>,
-    failed: Mutex<HashMap<StepId, String>>,
+    note: Arc<Note>,
+    made: Arc<Mutex<HashSet<String>>>,
+    failed: Arc<Mutex<HashMap<StepId, String>>>,
 }
 
 impl Maker {
@@ -91,7 +104,7 @@ impl Maker {
         note: Arc<Note>,
         made: HashSet<String>,
     ) -> Self {
-        let (made, failed) = (Mutex::new(made), Mutex::default());
+        let (made, failed) = (Arc::new(Mutex::new(made)), Arc::default());
         Self { conninfo, application_name, permits, note, made, failed }
     }
 
@@ -107,13 +120,7 @@ impl Maker {
         }
         let hand = self.hand().await?;
         for group in steps.chunks(GROUP) {
-            let (ready, blocked): (Vec<&Step>, Vec<&Step>) =
-                group.iter().copied().partition(|step| self.failed_need(step).is_none());
-            let done = hand.make(&ready, &*self.note).await?;
-            self.settle(&ready, done, &mut report);
-            for step in blocked {
-                self.not_tried(&hand, step, &mut report).await?;
-            }
+            self.group(&hand, group, &mut report).await?;
         }
         self.flush(&hand, &steps).await?;
         Ok(report)
@@ -146,29 +153,42 @@ impl Maker {
     }
 
     /// Something that the step needs and that failed in this run.
-    pub(super) fn failed_need(&self, step: &Step) -> Option<String> {
+    fn failed_need(&self, step: &Step) -> Option<String> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         step.needs.iter().find_map(|need| failed.get(need).cloned())
     }
 
-    pub(super) fn settle(&self, steps: &[&Step], done: Vec<Done>, report: &mut Report) {
-        for (step, done) in steps.iter().zip(done) {
-            match done {
-                Done::Made => {
-                    report.made += 1;
-                    self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(step.object.clone());
-                }
-                Done::Failed(reason) => self.fail(step, reason, step.statements.concat(), report),
-                Done::LeftOut(reason) => {
-                    report.left_out.push(LeftOut { object: step.object.clone(), reason })
-                }
+    /// Makes a group in one transaction if it can be, else one by one.
+    pub(super) async fn group(&self, hand: &Hand, steps: &[&Step], report: &mut Report) -> Result<()> {
+        let is_free = steps.len() > 1 && steps.iter().all(|step| self.failed_need(step).is_none());
+        if is_free && hand.together(steps, &*self.note).await? {
+            steps.iter().for_each(|step| self.settle(step, Done::Made, report));
+            return Ok(());
+        }
+        for step in steps {
+            if let Some(need) = self.failed_need(step) {
+                self.not_tried(hand, step, &need, report).await?;
+            } else {
+                let done = hand.alone(step, &*self.note).await?;
+                self.settle(step, done, report);
             }
+        }
+        Ok(())
+    }
+
+    fn settle(&self, step: &Step, done: Done, report: &mut Report) {
+        match done {
+            Done::Made => {
+                report.made += 1;
+                self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(step.object.clone());
+            }
+            Done::Failed(reason) => self.fail(step, reason, step.statements.concat(), report),
+            Done::LeftOut(reason) => report.left_out.push(LeftOut { object: step.object.clone(), reason }),
         }
     }
 
     /// Notes that a step was not tried because something that it needs failed.
-    pub(super) async fn not_tried(&self, hand: &Hand, step: &Step, report: &mut Report) -> Result<()> {
-        let need = self.failed_need(step).unwrap_or_default();
+    async fn not_tried(&self, hand: &Hand, step: &Step, need: &str, report: &mut Report) -> Result<()> {
         let reason = format!("not tried: it needs {need}, which failed");
         let statement = step.statements.concat();
         hand.note(&step.object, &Outcome::Failed { reason: &reason, statement: &statement }, &*self.note)

@@ -5,13 +5,16 @@
 //! snapshot; [`Plan::new`] decides what is carried over and in which order; [`Maker`] makes it.
 //!
 //! ```text
-//! let source = Source::read(&tool, &source_conninfo, &name, Some(snapshot), &unreadable).await?;
-//! let destination = Destination::read(&client).await?;
-//! let plan = source.plan(&destination, &wanted, &Unchanged)?;
-//! // refuse if plan.missing or plan.in_the_way(&made) has anything; tell plan.left_out
-//! let maker = Maker::new(destination_conninfo, name, permits, note, made);
+//! end_leftovers(&destination_conninfo, &application_name).await?;
+//! let made = state::definitions::made(&client, task).await?;
+//! let tool = Tool::find(config.copy.pg_dump.as_deref(), source_major, destination_major).await?;
+//! let source = Source::read(&tool, &source_conninfo, &application_name, Some(snapshot), &wanted).await?;
+//! let destination = Destination::read(&client, roles, made.clone()).await?;
+//! let plan = source.plan(&destination, &wanted, &renaming)?;
+//! // refuse if plan.missing or plan.present has anything; tell and note plan.left_out
+//! let maker = Maker::new(destination_conninfo, application_name, permits, note, made);
 //! maker.one_by_one(&plan, Pass::Before).await?;
-//! // rows; each finished table is sent as Copied::Table(oid), then Copied::All
+//! // the rows; each finished table is sent as Copied::Table(oid), then Copied::All; meanwhile:
 //! maker.side_by_side(&plan, &[Pass::Keys, Pass::After], receiver).await?;
 //! maker.one_by_one(&plan, Pass::Grants).await?;
 //! maker.side_by_side(&plan, &[Pass::Last], everything_copied()).await?;
@@ -30,6 +33,7 @@ mod left_out;
 mod locks;
 mod make;
 mod objects;
+mod order;
 mod owner;
 mod plan;
 mod read;
@@ -40,6 +44,7 @@ mod scope;
 mod session;
 mod side_by_side;
 mod split;
+mod step;
 mod toc;
 mod tool;
 
@@ -47,11 +52,13 @@ mod tool;
 mod sample;
 
 pub use left_out::LeftOut;
-pub use make::{Failure, Maker, Note, Outcome, Report};
-pub use plan::{Pass, Plan};
+pub use make::{Failure, Maker, Note, Outcome, Report, end_leftovers};
+pub use plan::Plan;
 pub use read::{Destination, Source};
+pub use roles_at::Roles;
 pub use scope::{Chosen, Wanted};
 pub use side_by_side::{Copied, everything_copied};
+pub use step::Pass;
 pub use tool::Tool;
 
 use crate::error::Result;
@@ -76,17 +83,4 @@ pub struct Rewritten {
     pub sql: String,
     /// Names that stand where they cannot be replaced: in functions' bodies that are not SQL.
     pub unseen: Vec<String>,
-}
-
-/// Everything is called as at the source.
-pub struct Unchanged;
-
-impl Renaming for Unchanged {
-    fn sql(&self, sql: &str) -> Result<Rewritten> {
-        Ok(Rewritten { sql: sql.to_owned(), unseen: Vec::new() })
-    }
-
-    fn name(&self, _catalog: u32, schema: &str, name: &str) -> (String, String) {
-        (schema.to_owned(), name.to_owned())
-    }
 }

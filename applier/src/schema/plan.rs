@@ -2,104 +2,23 @@
 //! after everything, materialized views filled and event triggers last of all - with two passes of our own: what the
 //! stream needs to find rows stands before the rest of post-data, and objects change hands only once all are made.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::facts::{Facts, catalogs};
 use super::hands;
+use super::identity;
 use super::kind::Kind;
-use super::left_out::LeftOut;
+use super::left_out::{self, LeftOut};
 use super::locks::{self, Lock};
+use super::order::{self, ById};
 use super::roles_at::Losses;
 use super::scope::{self, Ends, Missing, Scoped, Wanted};
 use super::split::{self, Pieces};
+use super::step::{Part, Pass, Rows, Step};
 use super::toc::{Entry, Section};
+use crate::config::Scope;
 use crate::error::Result;
 use crate::pg::quote::ident;
-
-/// When a step is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Pass {
-    /// Before the rows, one after another.
-    Before,
-    /// After the rows: what the stream finds rows by.
-    Keys,
-    /// After the rows: everything else that hangs on tables.
-    After,
-    /// Owners, then privileges, one after another.
-    Grants,
-    /// Materialized views are filled, then event triggers.
-    Last,
-}
-
-/// Which rows must be in before a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rows {
-    /// None.
-    No,
-    /// Those of one table.
-    Of(u32),
-    /// All.
-    All,
-}
-
-/// Which part of an entry a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
-    /// Its definition, or the last piece of it.
-    Definition,
-    /// The first of two pieces.
-    First,
-    /// A materialized view is filled.
-    Refresh,
-    /// The object changes hands.
-    Owner,
-}
-
-/// The number of the entry, and which part of it.
-pub type StepId = (i32, Part);
-
-/// One thing to be done.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// Unique within the plan.
-    pub id: StepId,
-    /// Its name, in the journal and for people.
-    pub object: String,
-    /// When.
-    pub pass: Pass,
-    /// What runs; all of it in one transaction, with the names of the destination.
-    pub statements: Vec<String>,
-    /// `pg_class.oid` at the source, if it makes a relation.
-    pub relation: Option<u32>,
-    /// The access method of the table that it makes.
-    pub access_method: Option<String>,
-    /// The steps that come first.
-    pub needs: Vec<StepId>,
-    /// The source's tables that it locks, and how.
-    pub locks: Vec<(u32, Lock)>,
-    /// What must be copied before.
-    pub rows: Rows,
-    /// 8 kB pages that it has to read: the largest are begun first.
-    pub pages: i64,
-}
-
-impl Step {
-    /// A step that stands by itself.
-    pub(super) fn new(id: StepId, object: String, pass: Pass, statements: Vec<String>) -> Self {
-        Self {
-            id,
-            object,
-            pass,
-            statements,
-            relation: None,
-            access_method: None,
-            needs: Vec::new(),
-            locks: Vec::new(),
-            rows: Rows::No,
-            pages: 0,
-        }
-    }
-}
 
 /// What is to be done, in order within each pass.
 #[derive(Debug, Default)]
@@ -110,7 +29,8 @@ pub struct Plan {
     pub left_out: Vec<LeftOut>,
     /// What must be there first. Nothing may be made while this is not empty.
     pub missing: Vec<Missing>,
-    /// Objects of the same kind and name that the destination has.
+    /// What is in the way: objects of the same name that the destination has and the task did not make, by their
+    /// name here and there.
     pub present: Vec<(String, String)>,
 }
 
@@ -126,8 +46,10 @@ impl Plan {
         // Within a pass the archive's order stays.
         steps.sort_by_key(|step| step.pass);
         let mut left_out = scoped.left_out.clone();
-        left_out.extend(planner.not_filled());
-        left_out.extend(planner.tablespaces());
+        if !wanted.materialized_views {
+            left_out.extend(left_out::not_filled(planner.carried(), ends.names));
+        }
+        left_out.extend(left_out::tablespaces(planner.carried()));
         left_out.append(&mut planner.unseen);
         left_out.extend(std::mem::take(&mut planner.losses).told());
         Ok(Self { steps, left_out, missing: scoped.missing.clone(), present: planner.present() })
@@ -143,7 +65,7 @@ pub(super) struct Planner<'a> {
     ends: &'a Ends<'a>,
     wanted: &'a Wanted<'a>,
     scoped: &'a Scoped,
-    by_id: HashMap<i32, &'a Entry>,
+    by_id: ById<'a>,
     keys: HashSet<i32>,
     losses: Losses,
     unseen: Vec<LeftOut>,
@@ -166,20 +88,13 @@ impl<'a> Planner<'a> {
         self.ends.facts
     }
 
-    /// What the stream needs, and what that needs.
+    /// What the stream needs, what that needs, and the joining of partitions' indexes where both are needed.
     fn keys(&self) -> HashSet<i32> {
+        let facts = self.facts();
         let is_key =
-            |entry: &Entry| self.facts().attached.get(&(entry.catalog, entry.oid)).is_some_and(|a| a.is_key);
-        let mut keys: HashSet<i32> =
-            self.carried().filter(|entry| is_key(entry)).map(|entry| entry.id).collect();
-        let mut open: Vec<i32> = keys.iter().copied().collect();
-        while let Some(id) = open.pop() {
-            for needed in self.by_id.get(&id).into_iter().flat_map(|entry| &entry.dependencies) {
-                if self.is_post_data(*needed) && keys.insert(*needed) {
-                    open.push(*needed);
-                }
-            }
-        }
+            |entry: &&Entry| facts.attached.get(&(entry.catalog, entry.oid)).is_some_and(|a| a.is_key);
+        let keys: HashSet<i32> = self.carried().filter(is_key).map(|entry| entry.id).collect();
+        let mut keys = order::with_needs(keys, &self.by_id);
         let joins = |entry: &&Entry| {
             entry.kind == Kind::IndexAttach && entry.dependencies.iter().all(|id| keys.contains(id))
         };
@@ -188,40 +103,74 @@ impl<'a> Planner<'a> {
         keys
     }
 
-    fn is_post_data(&self, id: i32) -> bool {
-        self.by_id.get(&id).is_some_and(|entry| entry.section == Section::PostData)
-    }
-
     fn steps(&mut self) -> Result<Vec<Step>> {
-        let mut steps = Vec::new();
+        let mut steps = self.schemas();
         let entries: Vec<&Entry> = self.carried().filter(|entry| !self.is_there(entry)).collect();
         for entry in entries {
             let object = self.name(entry);
             steps.extend(self.of_entry(entry).map_err(|error| error.context(object))?);
         }
         steps.extend(self.refreshes());
-        let (owned, lost) = hands::owners(self.ends, self.carried(), &self.scoped.names)?;
+        let (owned, lost) = hands::owners(self.ends, self.carried(), self.ends.names)?;
         steps.extend(owned);
         lost.into_iter()
             .for_each(|(role, reason, object)| self.losses.add(&role, "owner of", reason, &object));
         hands::order(&mut steps, &self.by_id);
-        self.link(&mut steps);
+        order::link(&mut steps, &self.by_id);
         Ok(steps)
     }
 
-    /// Schemas and extensions that the destination has are used as they are.
+    /// The schemas that things go to, and that the destination lacks. They are made here and not by the archive's own
+    /// entries: a mapping may bring two schemas together, and the archive makes none for `public` or a table's rule.
+    fn schemas(&self) -> Vec<Step> {
+        let homes = self.carried().filter(|entry| !self.is_there(entry));
+        let homes = homes.filter_map(|entry| self.home(entry));
+        let mut wanted: Vec<String> = Vec::new();
+        for home in homes.filter(|home| !self.ends.has_schema(home)) {
+            if !wanted.contains(&home) {
+                wanted.push(home);
+            }
+        }
+        let step = |(number, schema): (i32, String)| {
+            let sql = format!("CREATE SCHEMA {};\n", ident(&schema));
+            Step::new((number, Part::Schema), identity::schema(&schema), Pass::Before, vec![sql])
+        };
+        (0..).zip(wanted).map(step).collect()
+    }
+
+    /// The schema that an entry's object goes to; of a schema, its own name there.
+    fn home(&self, entry: &Entry) -> Option<String> {
+        let (schema, name) = self.ends.destination_name(entry)?;
+        let home = if entry.kind == Kind::Schema { name } else { schema };
+        (!home.is_empty()).then_some(home)
+    }
+
+    /// Schemas are made apart; extensions that the destination has are used as they are.
     fn is_there(&self, entry: &Entry) -> bool {
-        matches!(entry.kind, Kind::Schema | Kind::Extension) && self.ends.is_present(entry)
+        entry.kind == Kind::Extension && self.ends.is_present(entry)
+    }
+
+    /// Chosen tables do not change what is granted on or said of a schema that the destination has.
+    fn is_of_used_schema(&self, entry: &Entry) -> bool {
+        let about = entry.dependencies.iter().filter_map(|id| self.by_id.get(id));
+        let mut schemas = about.filter(|about| about.kind == Kind::Schema);
+        entry.section == Section::None
+            && self.wanted.scope == Scope::Tables
+            && schemas.any(|schema| self.ends.is_present(schema))
     }
 
     fn name(&self, entry: &Entry) -> &'a str {
-        &self.scoped.names[&entry.id]
+        &self.ends.names[&entry.id]
     }
 
     fn of_entry(&mut self, entry: &Entry) -> Result<Vec<Step>> {
+        if self.is_of_used_schema(entry) {
+            return Ok(Vec::new());
+        }
         match &entry.kind {
             Kind::Acl | Kind::DefaultAcl => self.grant(entry),
             Kind::Policy => self.policy(entry),
+            Kind::Schema => Ok(Vec::new()),
             _ => self.pieces(entry),
         }
     }
@@ -291,8 +240,8 @@ impl<'a> Planner<'a> {
             relation: makes.then_some(entry.oid),
             access_method: entry.access_method.clone().filter(|_| self.has_storage(entry)),
             locks: locks::of(entry, table, &self.by_id, self.ends),
-            rows: rows_before(entry, table),
-            pages: table.map_or(0, pages),
+            rows: self.rows_before(entry, table),
+            pages: table.filter(|_| reads_rows(&entry.kind)).map_or(0, pages),
             ..Step::new(id, self.name(entry).to_owned(), self.pass_of(entry, 0), Vec::new())
         }
     }
@@ -334,89 +283,43 @@ impl<'a> Planner<'a> {
 
     fn refresh(&self, entry: &Entry) -> Step {
         let (schema, name) = self.ends.destination_name(entry).unwrap_or_default();
-        let sql = format!("REFRESH MATERIALIZED VIEW {}.{};\n", ident(&schema), ident(&name));
+        // What its owner may see is what it held at the source.
+        let sql = format!(
+            "SET LOCAL row_security = on;\nREFRESH MATERIALIZED VIEW {}.{};\n",
+            ident(&schema),
+            ident(&name)
+        );
         let object = format!("ROWS OF {}", self.name(entry));
         let pages = self.facts().relations.get(&entry.oid).map_or(0, |view| view.pages);
         Step { rows: Rows::All, pages, ..Step::new((entry.id, Part::Refresh), object, Pass::Last, vec![sql]) }
     }
 
-    /// What comes first: the archive's dependencies, also through what is no step; the refreshes of what a view
-    /// reads; event triggers after all of these.
-    fn link(&self, steps: &mut [Step]) {
-        let ids: HashSet<StepId> = steps.iter().map(|step| step.id).collect();
-        let refreshes: Vec<StepId> = ids.iter().copied().filter(|(_, part)| *part == Part::Refresh).collect();
-        for step in steps.iter_mut() {
-            let (entry, part) = step.id;
-            step.needs = match part {
-                Part::Definition => self.before(entry, Part::Definition, &ids),
-                Part::First => self.before(entry, Part::Definition, &ids),
-                Part::Refresh => self.before(entry, Part::Refresh, &ids),
-                Part::Owner => vec![(entry, Part::Definition)],
-            };
-            if part == Part::Definition && ids.contains(&(entry, Part::First)) {
-                step.needs.push((entry, Part::First));
-            }
-            if part == Part::Definition && step.pass == Pass::Last {
-                step.needs.extend(&refreshes);
-            }
+    /// Tables' own indexes wait for their rows; what has none waits for nothing.
+    fn rows_before(&self, entry: &Entry, table: Option<u32>) -> Rows {
+        let table = table.and_then(|table| self.facts().relations.get(&table));
+        match (&entry.kind, entry.section, table) {
+            (_, Section::PreData | Section::Data, _) | (Kind::IndexAttach, _, _) => Rows::No,
+            (Kind::Index | Kind::Constraint, _, Some(table)) if table.kind == 'r' => Rows::Of(table.oid),
+            (Kind::Index | Kind::Constraint, _, Some(_)) => Rows::No,
+            (_, Section::PostData | Section::None, _) => Rows::All,
         }
-    }
-
-    /// The nearest steps of one part that an entry depends on.
-    fn before(&self, id: i32, part: Part, steps: &HashSet<StepId>) -> Vec<StepId> {
-        let (mut found, mut seen, mut open) = (Vec::new(), HashSet::new(), vec![id]);
-        while let Some(next) = open.pop() {
-            for needed in self.by_id.get(&next).into_iter().flat_map(|entry| &entry.dependencies) {
-                if !seen.insert(*needed) {
-                    continue;
-                }
-                match steps.contains(&(*needed, part)) {
-                    true => found.push((*needed, part)),
-                    false => open.push(*needed),
-                }
-            }
-        }
-        found
-    }
-
-    fn not_filled(&self) -> Vec<LeftOut> {
-        let views = self.carried().filter(|entry| entry.kind == Kind::MaterializedView);
-        let told = views.filter(|_| !self.wanted.materialized_views).map(|entry| LeftOut {
-            object: format!("the rows of {}", self.scoped.names[&entry.id]),
-            reason: "[objects] materialized_views = false".to_owned(),
-        });
-        told.collect()
-    }
-
-    fn tablespaces(&self) -> Vec<LeftOut> {
-        let mut spaces: Vec<&String> = self.carried().filter_map(|entry| entry.tablespace.as_ref()).collect();
-        spaces.sort();
-        spaces.dedup();
-        let told = spaces.into_iter().map(|space| LeftOut {
-            object: format!("TABLESPACE {space}"),
-            reason: "what lies in it at the source goes to the default tablespace of the destination"
-                .to_owned(),
-        });
-        told.collect()
     }
 
     /// Objects that cannot be made because something of their name is there, by their name in the journal and by
     /// their name at the destination.
     fn present(&self) -> Vec<(String, String)> {
-        let in_the_way = self.carried().filter(|entry| !self.is_there(entry) && self.ends.is_present(entry));
+        let is_shared = |entry: &Entry| matches!(entry.kind, Kind::Schema | Kind::Extension);
+        let in_the_way = self.carried().filter(|entry| !is_shared(entry) && self.ends.is_present(entry));
         let named = in_the_way.map(|entry| {
             let (schema, name) = self.ends.destination_name(entry).unwrap_or_default();
             let at = if schema.is_empty() { name } else { format!("{schema}.{name}") };
-            (self.scoped.names[&entry.id].clone(), format!("{} {at}", entry.kind))
+            (self.ends.names[&entry.id].clone(), format!("{} {at}", entry.kind))
         });
         named.collect()
     }
 }
 
-fn rows_before(entry: &Entry, table: Option<u32>) -> Rows {
-    match (&entry.kind, entry.section, table) {
-        (_, Section::PreData | Section::Data, _) => Rows::No,
-        (Kind::Index | Kind::Constraint, _, Some(table)) => Rows::Of(table),
-        (_, Section::PostData | Section::None, _) => Rows::All,
-    }
+/// Whether a table's rows are read to make it, which takes the longer the more there are.
+fn reads_rows(kind: &Kind) -> bool {
+    matches!(kind, Kind::Index | Kind::Constraint | Kind::ForeignKey)
 }

@@ -1,11 +1,13 @@
 //! Both ends as they are: the source's definitions with all that is needed to place them, in one snapshot; the
 //! destination's objects and roles.
 
+use std::collections::{HashMap, HashSet};
 use tokio_postgres::Client;
 
 use super::Renaming;
 use super::dump::Request;
 use super::facts::{Facts, Relation};
+use super::identity;
 use super::objects::{self, Named, Present};
 use super::plan::Plan;
 use super::roles_at::Roles;
@@ -20,13 +22,14 @@ pub struct Source {
     archive: Archive,
     facts: Facts,
     named: Named,
+    names: HashMap<i32, String>,
 }
 
 /// What the destination has.
 pub struct Destination {
     present: Present,
-    /// Its roles, as far as they may be used.
-    pub roles: Roles,
+    roles: Roles,
+    made: HashSet<String>,
 }
 
 impl Source {
@@ -56,7 +59,7 @@ impl Source {
         };
         let archive = tool.dump(&request).await?;
         client.batch_execute("COMMIT").await.map_err(client_error)?;
-        Ok(Self { archive, facts, named })
+        Ok(Self { names: identity::names(&archive.entries), archive, facts, named })
     }
 
     /// What is to be done at the destination.
@@ -74,6 +77,8 @@ impl Source {
             facts: &self.facts,
             named: &self.named,
             present: &destination.present,
+            made: &destination.made,
+            names: &self.names,
             roles: &destination.roles,
             renaming,
         };
@@ -82,9 +87,9 @@ impl Source {
 }
 
 impl Destination {
-    /// Asks the destination.
-    pub async fn read(client: &Client) -> Result<Self> {
-        Ok(Self { present: Present::of(&objects::read(client).await?), roles: Roles::read(client).await? })
+    /// Asks the destination; `made` are the names that the journal has as made.
+    pub async fn read(client: &Client, roles: Roles, made: HashSet<String>) -> Result<Self> {
+        Ok(Self { present: Present::of(&objects::read(client).await?), roles, made })
     }
 }
 

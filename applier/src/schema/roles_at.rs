@@ -1,62 +1,37 @@
 //! The roles of the destination that may be used: for grants those that exist, for ownership those that we can give
 //! objects to and still write them. What the others would have owned or been granted is reported once for each role.
 
-use std::collections::{BTreeMap, HashMap};
-use tokio_postgres::Client;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::left_out::LeftOut;
-use crate::error::Result;
-use crate::pg::client_error;
 use crate::pg::quote::readable_ident;
-
-/// What a role of the destination may be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usable {
-    /// We have its rights and may give it objects.
-    pub owns: bool,
-}
 
 /// The roles that may be used, by name.
 #[derive(Debug, Clone, Default)]
 pub struct Roles {
-    usable: HashMap<String, Usable>,
-    /// Roles that exist and may not be used, with the reason.
-    barred: HashMap<String, String>,
+    /// Roles that may be granted things [29].
+    pub grantees: BTreeSet<String>,
+    /// Those of them that may own things, our role having their rights.
+    pub owners: BTreeSet<String>,
+    /// Why the others may not, as far as there is more to say than that there is none.
+    pub reasons: BTreeMap<String, String>,
 }
 
 impl Roles {
-    /// Asks the destination.
-    pub async fn read(client: &Client) -> Result<Self> {
-        let sql = "SELECT rolname::text, pg_catalog.pg_has_role(oid, 'MEMBER') AND pg_catalog.pg_has_role(oid, 'USAGE') \
-                   FROM pg_catalog.pg_roles";
-        let rows = client.query(sql, &[]).await.map_err(client_error)?;
-        let usable = rows.iter().map(|row| (row.get(0), Usable { owns: row.get(1) })).collect();
-        Ok(Self { usable, barred: HashMap::new() })
-    }
-
-    /// Takes a role out, for a reason that its user is told [29].
-    pub fn bar(&mut self, role: &str, reason: &str) {
-        self.usable.remove(role);
-        self.barred.insert(role.to_owned(), reason.to_owned());
-    }
-
     /// Why a role cannot be granted something; none if it can.
     pub fn objection(&self, role: &str) -> Option<String> {
-        if self.usable.contains_key(role) {
-            return None;
-        }
-        let barred = self.barred.get(role).cloned();
-        Some(barred.unwrap_or_else(|| "it does not exist at the destination".to_owned()))
+        let known = self.reasons.get(role).cloned();
+        let reason = known.unwrap_or_else(|| "the destination has no such role".to_owned());
+        (!self.grantees.contains(role)).then_some(reason)
     }
 
     /// Why a role cannot be made an owner; none if it can.
     pub fn objection_as_owner(&self, role: &str) -> Option<String> {
-        self.objection(role).or_else(|| {
-            let owns = self.usable.get(role).is_some_and(|usable| usable.owns);
-            let advice =
-                "our role is not a member of it with its rights (GRANT ... TO the role of [destination])";
-            (!owns).then(|| advice.to_owned())
-        })
+        let known = self.reasons.get(role).cloned();
+        let reason = known.unwrap_or_else(|| {
+            "the role of [destination] is no member of it with its rights; GRANT it TO that role".to_owned()
+        });
+        self.objection(role).or((!self.owners.contains(role)).then_some(reason))
     }
 }
 
@@ -107,14 +82,11 @@ mod tests {
     }
 
     #[test]
-    fn rule_29_a_barred_role_gets_nothing() {
-        let mut roles = Roles::default();
-        roles.usable.insert("joe".to_owned(), Usable { owns: true });
-        roles.usable.insert("bob".to_owned(), Usable { owns: false });
+    fn rule_29_what_may_be_granted_may_not_always_be_owned() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let roles = Roles { grantees: names(&["joe", "bob"]), owners: names(&["joe"]), ..Roles::default() };
         assert_eq!(roles.objection_as_owner("joe"), None);
         assert!(roles.objection("bob").is_none() && roles.objection_as_owner("bob").is_some());
-        roles.bar("joe", "it is a superuser here and not at the source");
-        assert!(roles.objection_as_owner("joe").unwrap().contains("superuser"));
-        assert!(roles.objection("eve").unwrap().contains("does not exist"));
+        assert!(roles.objection("eve").is_some());
     }
 }

@@ -1,12 +1,13 @@
 //! Which definitions belong to the task: the kinds that are carried over, what is chosen, what hangs on it, and what a
 //! chosen object needs that is neither chosen nor at the destination. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::facts::Facts;
+use super::facts::{Facts, catalogs};
 use super::kind::Kind;
 use super::left_out::{self, LeftOut, Verdict};
 use super::objects::{Name, Named, Present};
+use super::order::ById;
 use super::roles_at::Roles;
 use super::toc::{Archive, Entry};
 use super::{Renaming, identity};
@@ -55,6 +56,10 @@ pub struct Ends<'a> {
     pub named: &'a Named,
     /// What the destination has.
     pub present: &'a Present,
+    /// What the journal has as made: it is there, and it is ours.
+    pub made: &'a HashSet<String>,
+    /// What the entries are called in the journal.
+    pub names: &'a HashMap<i32, String>,
     /// The roles that may be used there.
     pub roles: &'a Roles,
     /// What things are called there.
@@ -65,8 +70,6 @@ pub struct Ends<'a> {
 pub struct Scoped {
     /// By the entry's number.
     pub verdicts: HashMap<i32, Verdict>,
-    /// What the entries are called.
-    pub names: HashMap<i32, String>,
     /// What the user is told.
     pub left_out: Vec<LeftOut>,
     /// What must be chosen too, or made at the destination first.
@@ -87,13 +90,23 @@ impl Ends<'_> {
         Some(self.renaming.name(entry.catalog, schema, name))
     }
 
-    /// Whether the destination has the object already.
+    /// Whether the destination has a schema that the task did not make.
+    pub fn has_schema(&self, schema: &str) -> bool {
+        let present = self.present.has(catalogs::NAMESPACE, &(String::new(), schema.to_owned()));
+        present && !self.made.contains(&identity::schema(schema))
+    }
+
+    /// Whether the destination has an object of this name that the task did not make.
     pub fn is_present(&self, entry: &Entry) -> bool {
-        self.destination_name(entry).is_some_and(|name| self.present.has(entry.catalog, &name))
+        let Some(name) = self.destination_name(entry) else { return false };
+        match entry.kind {
+            Kind::Schema => self.has_schema(&name.1),
+            _ => self.present.has(entry.catalog, &name) && !self.made.contains(&self.names[&entry.id]),
+        }
     }
 
     /// The table that an entry belongs to: by the catalogs, else by the first thing that it depends on.
-    pub fn table_of(&self, entry: &Entry, by_id: &HashMap<i32, &Entry>) -> Option<u32> {
+    pub fn table_of(&self, entry: &Entry, by_id: &ById<'_>) -> Option<u32> {
         if let Some(attached) = self.facts.attached.get(&(entry.catalog, entry.oid)) {
             return Some(attached.table);
         }
@@ -116,9 +129,8 @@ impl Ends<'_> {
 /// Judges every definition.
 pub fn judge(ends: &Ends<'_>, wanted: &Wanted<'_>) -> Scoped {
     let entries = &ends.archive.entries;
-    let by_id: HashMap<i32, &Entry> = entries.iter().map(|entry| (entry.id, entry)).collect();
-    let names = identity::names(entries);
-    let mut judge = Judge { ends, wanted, by_id, verdicts: HashMap::new(), names, missing: Vec::new() };
+    let by_id: ById<'_> = entries.iter().map(|entry| (entry.id, entry)).collect();
+    let mut judge = Judge { ends, wanted, by_id, verdicts: HashMap::new(), missing: Vec::new() };
     for entry in entries {
         let verdict = judge.first(entry);
         judge.verdicts.insert(entry.id, verdict);
@@ -137,9 +149,8 @@ pub fn judge(ends: &Ends<'_>, wanted: &Wanted<'_>) -> Scoped {
 struct Judge<'a> {
     ends: &'a Ends<'a>,
     wanted: &'a Wanted<'a>,
-    by_id: HashMap<i32, &'a Entry>,
+    by_id: ById<'a>,
     verdicts: HashMap<i32, Verdict>,
-    names: HashMap<i32, String>,
     missing: Vec<Missing>,
 }
 
@@ -148,7 +159,7 @@ impl Judge<'_> {
     fn first(&self, entry: &Entry) -> Verdict {
         let verdict = left_out::by_kind(entry);
         if verdict != Verdict::Carried {
-            return verdict;
+            return self.told_if_wanted(entry, verdict);
         }
         match &entry.kind {
             Kind::Comment | Kind::Acl | Kind::SecurityLabel => self.as_its_object(entry),
@@ -159,6 +170,14 @@ impl Judge<'_> {
                 None => Verdict::Passed,
             },
         }
+    }
+
+    /// Nobody who chose tables misses what is not one of them.
+    fn told_if_wanted(&self, entry: &Entry, verdict: Verdict) -> Verdict {
+        let is_relation = entry.kind == Kind::ForeignTable;
+        let wanted =
+            if is_relation { self.is_chosen(entry.oid) } else { self.wanted.scope == Scope::Database };
+        if wanted { verdict } else { Verdict::Passed }
     }
 
     fn relation(&self, entry: &Entry) -> Verdict {
@@ -234,7 +253,7 @@ impl Judge<'_> {
         let Some(id) = entry.dependencies.iter().copied().find(|id| self.is_absent(entry, *id)) else {
             return;
         };
-        let needed = self.names[&id].clone();
+        let needed = self.ends.names[&id].clone();
         let verdict = match &entry.kind {
             Kind::Comment | Kind::Acl | Kind::SecurityLabel | Kind::IndexAttach => Verdict::Passed,
             _ if self.is_ours(id) => Verdict::Passed,
@@ -262,6 +281,10 @@ impl Judge<'_> {
     fn is_absent(&self, entry: &Entry, id: i32) -> bool {
         let Some(needed) = self.by_id.get(&id) else { return false };
         let carried = self.verdicts.get(&id) == Some(&Verdict::Carried);
+        // Chosen tables bring their schemas; another schema is missing only with what is in it.
+        if needed.kind == Kind::Schema {
+            return false;
+        }
         // A foreign key to what is not chosen is left out even where the destination has such a table: its rows
         // are not ours.
         !carried && (entry.kind == Kind::ForeignKey || !self.ends.is_present(needed))
@@ -269,20 +292,25 @@ impl Judge<'_> {
 
     fn miss(&mut self, entry: &Entry, first: i32) {
         let absent = entry.dependencies.iter().filter(|id| **id == first || self.is_absent(entry, **id));
-        let missing = absent
-            .map(|id| Missing { object: self.names[id].clone(), needed_by: self.names[&entry.id].clone() });
-        let missing: Vec<_> = missing.collect();
-        self.missing.extend(missing);
+        let missing = absent.map(|id| Missing {
+            object: self.ends.names[id].clone(),
+            needed_by: self.ends.names[&entry.id].clone(),
+        });
+        for one in missing.collect::<Vec<_>>() {
+            if !self.missing.contains(&one) {
+                self.missing.push(one);
+            }
+        }
     }
 
     fn done(self) -> Scoped {
         let told = |entry: &Entry| match self.verdicts.get(&entry.id) {
             Some(Verdict::LeftOut(reason)) => {
-                Some(LeftOut { object: self.names[&entry.id].clone(), reason: reason.clone() })
+                Some(LeftOut { object: self.ends.names[&entry.id].clone(), reason: reason.clone() })
             }
             Some(Verdict::Carried | Verdict::Passed) | None => None,
         };
         let left_out = self.ends.archive.entries.iter().filter_map(told).collect();
-        Scoped { verdicts: self.verdicts, names: self.names, left_out, missing: self.missing }
+        Scoped { verdicts: self.verdicts, left_out, missing: self.missing }
     }
 }

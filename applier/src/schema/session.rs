@@ -1,10 +1,11 @@
 //! A connection that makes objects: its settings are those of a restore, its transactions write the journal with the
 //! objects, and a group that fails is taken apart until the statement that fails stands alone.
 
+use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::make::{Note, Outcome};
-use super::plan::{Pass, Step};
+use super::step::{Part, Pass, Step};
 use crate::error::{Class, Error, Result};
 use crate::pg::quote::literal;
 use crate::pg::{self, Conninfo, Session, client_error};
@@ -13,6 +14,7 @@ use crate::pg::{self, Conninfo, Session, client_error};
 const ATTEMPTS: u32 = 5;
 
 /// What became of a step.
+#[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
     /// The object is there.
@@ -38,28 +40,37 @@ impl Hand {
         Ok(Self { client: pg::client(conninfo, session).await? })
     }
 
-    /// Makes a group, in one transaction if it can be.
+    /// Makes a group in one transaction; false if one of them failed, and then none is made.
     ///
     /// # Errors
-    /// Only where the connection or the journal fails; what a definition runs into is told by [`Done`].
-    pub async fn make(&self, steps: &[&Step], note: &Note) -> Result<Vec<Done>> {
-        if steps.len() > 1 {
-            let all: String = steps.iter().map(|step| with_note(step, note)).collect();
-            if self.transaction(&all).await.is_ok() {
-                return Ok(vec![Done::Made; steps.len()]);
-            }
+    /// The connection was lost.
+    pub async fn together(&self, steps: &[&Step], note: &Note) -> Result<bool> {
+        let all: String = steps.iter().map(|step| with_note(step, note)).collect();
+        match self.transaction(&all).await {
+            Ok(()) => Ok(true),
+            Err(error) if self.is_lost(&error) => Err(error),
+            Err(_) => Ok(false),
         }
-        let mut done = Vec::with_capacity(steps.len());
-        for step in steps {
-            done.push(self.alone(step, note).await?);
-        }
-        Ok(done)
     }
 
     /// Makes what was committed so far safe from a crash of the server.
     pub async fn flush(&self, object: &str, note: &Note) -> Result<()> {
         let sql = format!("SET LOCAL synchronous_commit = on;\n{};\n", note(object, &Outcome::Made));
         self.transaction(&sql).await
+    }
+
+    /// Ends the role's other sessions of this name, and waits until they are gone.
+    pub async fn end_others(&self, application_name: &str) -> Result<()> {
+        let sql = "SELECT count(pg_catalog.pg_terminate_backend(pid)) FROM pg_catalog.pg_stat_activity \
+                   WHERE datname = pg_catalog.current_database() AND usename = CURRENT_USER \
+                   AND application_name = $1::text::name::text AND backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()";
+        loop {
+            let row = self.client.query_one(sql, &[&application_name]).await.map_err(client_error)?;
+            if row.get::<_, i64>(0) == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Runs one statement outside of any transaction.
@@ -72,13 +83,17 @@ impl Hand {
         self.run(&note(object, outcome)).await
     }
 
-    async fn alone(&self, step: &Step, note: &Note) -> Result<Done> {
+    /// Makes one step.
+    ///
+    /// # Errors
+    /// Only where the connection or the journal fails; what a definition runs into is told by [`Done`].
+    pub async fn alone(&self, step: &Step, note: &Note) -> Result<Done> {
         let failure = match self.attempts(step, note).await {
             Ok(()) => return Ok(Done::Made),
             Err(error) if self.is_lost(&error) => return Err(error.context(&step.object)),
             Err(error) => error,
         };
-        if step.pass == Pass::Grants {
+        if step.id.1 == Part::Owner || step.pass == Pass::Grants {
             return self.each_statement(step, note).await;
         }
         let reason = failure.to_string();
@@ -141,11 +156,13 @@ impl Hand {
 
 /// The step's statements and its row of the journal.
 fn with_note(step: &Step, note: &Note) -> String {
-    let method = match &step.access_method {
-        Some(method) => format!("SET LOCAL default_table_access_method = {};\n", literal(method)),
-        None => String::new(),
-    };
-    method + &bare(step, note)
+    match &step.access_method {
+        Some(method) => {
+            let method = literal(method);
+            format!("SET LOCAL default_table_access_method = {method};\n{}", bare(step, note))
+        }
+        None => bare(step, note),
+    }
 }
 
 fn bare(step: &Step, note: &Note) -> String {

@@ -2,14 +2,14 @@
 //! largest first, never two that would wait for each other's locks. Small steps share a transaction.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
 use super::locks::{self, Lock};
 use super::make::{Maker, Report, ended};
-use super::plan::{Pass, Plan, Rows, Step, StepId};
-use super::session::{Done, Hand};
+use super::plan::Plan;
+use super::session::Hand;
+use super::step::{Pass, Rows, Step, StepId};
 use crate::error::Result;
 
 /// Whose rows are in.
@@ -53,7 +53,6 @@ impl Maker {
         let mut idle: Vec<Hand> = Vec::new();
         let mut running: JoinSet<Result<Finished>> = JoinSet::new();
         loop {
-            self.pass_over(&mut board, &mut idle, &mut report).await?;
             let next = board.next();
             if running.is_empty() && next.is_none() && (board.is_done() || board.closed) {
                 break;
@@ -65,12 +64,12 @@ impl Maker {
                         Some(hand) => hand,
                         None => self.hand().await?,
                     };
-                    running.spawn(work(hand, group, self.note.clone(), permit.ok()));
+                    running.spawn(work(self.clone(), hand, group, permit.ok()));
                 }
                 told = copied.recv(), if !board.closed => board.copied(told),
                 Some(finished) = running.join_next() => {
                     let finished = finished.map_err(ended)??;
-                    self.settle(&finished.group.iter().collect::<Vec<_>>(), finished.done, &mut report);
+                    report.add(finished.report);
                     board.finish(&finished.group);
                     idle.push(finished.hand);
                 }
@@ -81,39 +80,23 @@ impl Maker {
         }
         Ok(report)
     }
-
-    /// What needs something that failed is not tried.
-    async fn pass_over(
-        &self,
-        board: &mut Board<'_>,
-        idle: &mut Vec<Hand>,
-        report: &mut Report,
-    ) -> Result<()> {
-        while let Some(step) = board.waiting.iter().copied().find(|step| self.failed_need(step).is_some()) {
-            if idle.is_empty() {
-                idle.push(self.hand().await?);
-            }
-            self.not_tried(&idle[0], step, report).await?;
-            board.give_up(step);
-        }
-        Ok(())
-    }
 }
 
 struct Finished {
     hand: Hand,
     group: Vec<Step>,
-    done: Vec<Done>,
+    report: Report,
 }
 
 async fn work(
+    maker: Maker,
     hand: Hand,
     group: Vec<Step>,
-    note: Arc<super::make::Note>,
     _permit: Option<OwnedSemaphorePermit>,
 ) -> Result<Finished> {
-    let done = hand.make(&group.iter().collect::<Vec<_>>(), &*note).await?;
-    Ok(Finished { hand, group, done })
+    let mut report = Report::default();
+    maker.group(&hand, &group.iter().collect::<Vec<_>>(), &mut report).await?;
+    Ok(Finished { hand, group, report })
 }
 
 /// What waits, what runs, what is done. Pure.
@@ -172,7 +155,7 @@ impl<'a> Board<'a> {
 
     fn is_ready(&self, step: &Step) -> bool {
         self.has_rows(step.rows)
-            && !step.needs.iter().any(|need| self.open.contains(need))
+            && !step.needs.iter().chain(&step.after).any(|need| self.open.contains(need))
             && step.locks.iter().all(|(table, lock)| self.is_free(*table, *lock))
     }
 
@@ -209,9 +192,64 @@ impl<'a> Board<'a> {
             }
         }
     }
+}
 
-    fn give_up(&mut self, step: &Step) {
-        self.waiting.retain(|other| other.id != step.id);
-        self.open.remove(&step.id);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::step::Part;
+
+    fn step(id: i32, pages: i64, rows: Rows, lock: Lock) -> Step {
+        let step = Step::new((id, Part::Definition), format!("INDEX {id}"), Pass::After, Vec::new());
+        Step { pages, rows, locks: vec![(1, lock)], ..step }
+    }
+
+    fn ids(group: Option<Vec<StepId>>) -> Vec<i32> {
+        group.unwrap_or_default().into_iter().map(|(id, _)| id).collect()
+    }
+
+    #[test]
+    fn rows_come_first_and_the_largest_begins() {
+        let small = step(1, 600, Rows::Of(1), Lock::Shared);
+        let large = step(2, 9000, Rows::Of(1), Lock::Shared);
+        let last = step(3, 9000, Rows::All, Lock::Shared);
+        let mut board = Board::new(&[&small, &large, &last]);
+        assert_eq!(board.next(), None);
+        board.copied(Some(Copied::Table(1)));
+        assert_eq!(ids(board.next()), [2]);
+        let taken = board.take(vec![large.id]);
+        // Index builds of one table run side by side.
+        assert_eq!(ids(board.next()), [1]);
+        board.take(vec![small.id]);
+        assert_eq!(board.next(), None);
+        board.copied(Some(Copied::All));
+        assert_eq!(ids(board.next()), [3]);
+        board.finish(&taken);
+        assert!(!board.is_done());
+    }
+
+    #[test]
+    fn strong_locks_wait_for_each_other() {
+        let index = step(1, 9000, Rows::No, Lock::Shared);
+        let constraint = step(2, 600, Rows::No, Lock::Alone);
+        let mut board = Board::new(&[&index, &constraint]);
+        let first = board.take(board.next().unwrap());
+        assert_eq!(board.next(), None);
+        board.finish(&first);
+        assert_eq!(ids(board.next()), [2]);
+    }
+
+    #[test]
+    fn small_steps_share_a_transaction_and_needs_come_first() {
+        let one = step(1, 3, Rows::No, Lock::Alone);
+        let two = step(2, 3, Rows::No, Lock::Alone);
+        let three = Step { needs: vec![one.id], ..step(3, 3, Rows::No, Lock::Alone) };
+        let four = Step { after: vec![three.id], ..step(4, 3, Rows::No, Lock::Alone) };
+        let mut board = Board::new(&[&one, &two, &three, &four]);
+        assert_eq!(ids(board.next()), [1, 2]);
+        let taken = board.take(board.next().unwrap());
+        assert_eq!(board.next(), None);
+        board.finish(&taken);
+        assert_eq!(ids(board.next()), [3]);
     }
 }

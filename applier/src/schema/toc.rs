@@ -8,12 +8,6 @@ use crate::error::{Error, Result};
 /// What pg_dump says of a database.
 #[derive(Debug, Clone, Default)]
 pub struct Archive {
-    /// The database.
-    pub database: String,
-    /// `server_version` of the source.
-    pub server_version: String,
-    /// The version of pg_dump.
-    pub tool_version: String,
     /// The definitions, in an order in which they can be made.
     pub entries: Vec<Entry>,
 }
@@ -114,10 +108,11 @@ impl<'a> Reader<'a> {
         for _ in 0..7 {
             self.number()?;
         }
-        let database = self.text()?.unwrap_or_default();
-        let server_version = self.text()?.unwrap_or_default();
-        let tool_version = self.text()?.unwrap_or_default();
-        Ok(Archive { database, server_version, tool_version, entries: self.entries()? })
+        // The database, the version of its server, and that of pg_dump.
+        for _ in 0..3 {
+            self.text()?;
+        }
+        Ok(Archive { entries: self.entries()? })
     }
 
     fn compression(&mut self) -> Result<()> {
@@ -280,7 +275,6 @@ mod tests {
     #[test]
     fn an_entry_is_read_whole() {
         let archive = Archive::read(&archive()).unwrap();
-        assert_eq!((archive.database.as_str(), archive.server_version.as_str()), ("shop", "15.18"));
         let table = &archive.entries[0];
         assert_eq!((table.id, table.catalog, table.oid), (214, 1259, 16385));
         assert_eq!(

@@ -59,33 +59,6 @@ pub async fn made(client: &Client, task: &str) -> Result<HashSet<String>> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// An object that is not there, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Absent {
-    /// Its name.
-    pub object: String,
-    /// `failed` or `left out`.
-    pub state: String,
-    /// Why.
-    pub reason: Option<String>,
-    /// What was tried.
-    pub statement: Option<String>,
-}
-
-/// What was not made, by name.
-pub async fn absent(client: &Client, task: &str) -> Result<Vec<Absent>> {
-    let sql = "SELECT object, state, reason, statement FROM walferry_state.definitions \
-               WHERE task = $1 AND state <> 'made' ORDER BY object";
-    let rows = client.query(sql, &[&task]).await.map_err(client_error)?;
-    let one = |row: &tokio_postgres::Row| Absent {
-        object: row.get(0),
-        state: row.get(1),
-        reason: row.get(2),
-        statement: row.get(3),
-    };
-    Ok(rows.iter().map(one).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

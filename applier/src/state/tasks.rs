@@ -36,7 +36,9 @@ pub async fn bind(client: &Client, task: &str, binding: &Binding, stage: Stage) 
     let sql = "INSERT INTO walferry_state.tasks (task, slot, system_identifier, database_oid, stage) \
                VALUES ($1, $2, $3, $4, $5)";
     let identifier = binding.system_identifier.to_string();
-    let written = client.execute(sql, &[&task, &binding.slot, &identifier, &binding.database_oid, &stage.as_str()]).await;
+    let written = client
+        .execute(sql, &[&task, &binding.slot, &identifier, &binding.database_oid, &stage.as_str()])
+        .await;
     match written.map_err(client_error) {
         Err(error) if error.sqlstate() == Some("23505") => Err(Error::refused(format!(
             "another task at this destination uses the slot {}; give this one a slot of its own ([source] slot)",

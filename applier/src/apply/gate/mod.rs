@@ -96,6 +96,11 @@ impl Gate {
         });
     }
 
+    /// Lets tables out that turned out to have no parts: they have no rows of their own.
+    pub fn forget_empty(&self) {
+        self.with(|tables| tables.retain(|_, table| !table.parts.is_empty()));
+    }
+
     /// Whether every change of the stream goes through as it is.
     pub fn is_open(&self) -> bool {
         self.lock().is_empty()
@@ -190,10 +195,18 @@ impl Gate {
             }
             Some(State::Claimed) => Verdict::Wait,
             Some(State::Copying(snapshot)) => {
-                if snapshot.sees(xid) { Verdict::Drop } else { Verdict::Wait }
+                if snapshot.sees(xid) {
+                    Verdict::Drop
+                } else {
+                    Verdict::Wait
+                }
             }
             Some(State::Copied(snapshot, _)) => {
-                if snapshot.sees(xid) { Verdict::Drop } else { Verdict::Apply }
+                if snapshot.sees(xid) {
+                    Verdict::Drop
+                } else {
+                    Verdict::Apply
+                }
             }
         }
     }
@@ -344,7 +357,9 @@ fn number(relation: &Relation, key: &str, row: &Row) -> Result<i64> {
             4 => bytes.try_into().ok().map(|bytes| i64::from(i32::from_be_bytes(bytes))),
             _ => bytes.try_into().ok().map(i64::from_be_bytes),
         },
-        Some((false, Cell::Value(bytes))) => std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()),
+        Some((false, Cell::Value(bytes))) => {
+            std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok())
+        }
         Some((_, Cell::Null | Cell::Unchanged)) | None => None,
     };
     found.ok_or_else(|| {

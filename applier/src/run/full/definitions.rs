@@ -9,12 +9,12 @@ use super::keeper::Keeper;
 use super::renamed::Renamed;
 use crate::config;
 use crate::error::{Error, Result};
-use crate::pg::quote;
 use crate::run::Task;
-use crate::run::ground::{Ground, application_name};
+use crate::run::sides::{Sides, application_name};
 use crate::schema::roles::{self, Which};
 use crate::schema::{
-    Copied, Destination, LeftOut, Maker, Note, Outcome, Pass, Plan, Report, Source, Tool, Wanted, everything_copied,
+    Copied, Destination, LeftOut, Maker, Note, Outcome, Pass, Plan, Report, Roles, Source, Tool, Wanted,
+    end_leftovers, everything_copied,
 };
 use crate::select::Choice;
 use crate::state::definitions::{self, DefinitionState};
@@ -27,8 +27,6 @@ const MOST_TOLD: usize = 20;
 pub struct Definitions {
     /// `None`: the destination has its definitions.
     work: Option<Work>,
-    /// The roles that our own role became a member of, to give things to them.
-    pub borrowed: Vec<String>,
 }
 
 struct Work {
@@ -42,25 +40,21 @@ impl Definitions {
     /// Reads both sides and plans; refuses what cannot be, before anything is made.
     pub async fn read(
         task: &Task,
-        ground: &Ground,
+        sides: &Sides,
         keeper: Option<&Keeper>,
         chosen: &[Chosen],
     ) -> Result<Self> {
         let work = match task.config.objects.definitions {
-            config::Definitions::Create => Some(Work::read(task, ground, keeper, chosen).await?),
+            config::Definitions::Create => Some(Work::read(task, sides, keeper, chosen).await?),
             config::Definitions::Use | config::Definitions::None => None,
         };
-        Ok(Self { work, borrowed: Vec::new() })
+        Ok(Self { work })
     }
 
     /// What the destination has already, and the task did not make.
-    pub async fn refuse_collisions(&self, ground: &Ground, task: &Task) -> Result<()> {
+    pub fn refuse_collisions(&self) -> Result<()> {
         let Some(work) = &self.work else { return Ok(()) };
-        let made = definitions::made(&ground.destination_client, task.config.task.name.as_str()).await?;
-        let taken: Vec<&str> = (work.plan.present.iter())
-            .filter(|(object, _)| !made.contains(object))
-            .map(|(_, there)| there.as_str())
-            .collect();
+        let taken: Vec<&str> = work.plan.present.iter().map(|(_, there)| there.as_str()).collect();
         if taken.is_empty() {
             return Ok(());
         }
@@ -72,12 +66,12 @@ impl Definitions {
     }
 
     /// What stands before the rows.
-    pub async fn before(&mut self, ground: &Ground, task: &Task, chosen: &[Chosen]) -> Result<Vec<String>> {
+    pub async fn before(&mut self, sides: &Sides, task: &Task, chosen: &[Chosen]) -> Result<Vec<String>> {
         let Some(work) = &mut self.work else { return Ok(Vec::new()) };
         if task.config.objects.users {
-            self.borrowed = work.users(task, ground, chosen).await?;
+            work.users(task, sides, chosen).await?;
         }
-        work.tell(ground, task).await?;
+        work.tell(sides, task).await?;
         let report = work.maker.one_by_one(&work.plan, Pass::Before).await?;
         tracing::info!("made {} definitions before the rows", report.made);
         Ok(problems(&report))
@@ -107,7 +101,10 @@ impl Definitions {
         let Some(work) = &self.work else { return Ok(Vec::new()) };
         let mut report = work.maker.one_by_one(&work.plan, Pass::Grants).await?;
         report.add(work.maker.side_by_side(&work.plan, &[Pass::Last], everything_copied()).await?);
-        report.left_out.iter().for_each(|left| tracing::warn!("not carried over: {}: {}", left.object, left.reason));
+        report
+            .left_out
+            .iter()
+            .for_each(|left| tracing::warn!("not carried over: {}: {}", left.object, left.reason));
         Ok(problems(&report))
     }
 
@@ -136,43 +133,40 @@ impl Definitions {
 }
 
 impl Work {
-    async fn read(
-        task: &Task,
-        ground: &Ground,
-        keeper: Option<&Keeper>,
-        chosen: &[Chosen],
-    ) -> Result<Self> {
+    async fn read(task: &Task, sides: &Sides, keeper: Option<&Keeper>, chosen: &[Chosen]) -> Result<Self> {
+        // Before the journal is read: what an earlier run began goes on at the server.
+        end_leftovers(&task.destination, &maker_name(task)).await?;
         let name = task.config.task.name.as_str();
-        let majors = (ground.source_major().await?, ground.destination_major().await?);
+        let majors = (sides.source_major().await?, sides.destination_major().await?);
         let tool = Tool::find(task.config.copy.pg_dump.as_deref(), majors.0, majors.1).await?;
         let choice = Choice::new(&task.config.objects);
         let is_chosen = is_chosen(&choice, chosen);
         let wanted = wanted(task, &is_chosen);
         let snapshot = keeper.map(|keeper| keeper.name.as_str());
         let source = Source::read(&tool, &task.source, &application_name(task), snapshot, &wanted).await?;
-        let made = definitions::made(&ground.destination_client, name).await?;
-        let renamed = Renamed::read(task, ground, chosen, made.is_empty()).await?;
+        let made = definitions::made(&sides.destination_client, name).await?;
+        let renamed = Renamed::read(task, sides, chosen, made.is_empty()).await?;
         let note = note(name);
-        let maker = Maker::new(task.destination.clone(), application_name(task), ground.permits.clone(), note, made);
-        let plan = plan(task, ground, &source, &renamed, chosen).await?;
+        let maker = Maker::new(task.destination.clone(), maker_name(task), sides.permits.clone(), note, made);
+        let plan = plan(task, sides, &source, &renamed, chosen).await?;
         Ok(Self { source, plan, maker, renamed })
     }
 
     /// Carries the roles over, then plans again: what hung on a missing role has one now.
-    async fn users(&mut self, task: &Task, ground: &Ground, chosen: &[Chosen]) -> Result<Vec<String>> {
-        let roles = roles::read(&ground.source_client, Which::Concerned).await?;
-        let report = roles::make(&ground.destination_client, &roles, self.renamed.rewriter()).await?;
+    async fn users(&mut self, task: &Task, sides: &Sides, chosen: &[Chosen]) -> Result<()> {
+        let roles = roles::read(&sides.source_client, Which::Concerned).await?;
+        let report = roles::make(&sides.destination_client, &roles, self.renamed.rewriter()).await?;
         let mut left = report.left_out;
         left.extend(
-            roles::memberships(&ground.source_client, &ground.destination_client, &report.grantees).await?,
+            roles::memberships(&sides.source_client, &sides.destination_client, &report.grantees).await?,
         );
         left.iter().for_each(|left| tracing::warn!("not carried over: {left}"));
-        self.plan = plan(task, ground, &self.source, &self.renamed, chosen).await?;
-        Ok(report.borrowed)
+        self.plan = plan(task, sides, &self.source, &self.renamed, chosen).await?;
+        Ok(())
     }
 
     /// What is not carried over, and why: in the log, and for good in the journal.
-    async fn tell(&self, ground: &Ground, task: &Task) -> Result<()> {
+    async fn tell(&self, sides: &Sides, task: &Task) -> Result<()> {
         for LeftOut { object, reason } in &self.plan.left_out {
             tracing::warn!("not carried over: {object}: {reason}");
             let note = definitions::note(
@@ -182,25 +176,30 @@ impl Work {
                 Some(reason),
                 None,
             );
-            ground.destination_client.batch_execute(&note).await.map_err(crate::pg::client_error)?;
+            sides.destination_client.batch_execute(&note).await.map_err(crate::pg::client_error)?;
         }
         Ok(())
     }
 }
 
+/// The sessions that make definitions have a name of their own, so that those of an earlier run are known.
+fn maker_name(task: &Task) -> String {
+    format!("{} (definitions)", application_name(task))
+}
+
 async fn plan(
     task: &Task,
-    ground: &Ground,
+    sides: &Sides,
     source: &Source,
     renamed: &Renamed,
     chosen: &[Chosen],
 ) -> Result<Plan> {
-    let mut destination = Destination::read(&ground.destination_client).await?;
-    let roles = roles::read(&ground.source_client, Which::Concerned).await?;
-    let usable = roles::existing(&ground.destination_client, &roles).await?;
-    for left in usable.left_out.iter().filter(|left| !usable.grantees.contains(&left.role)) {
-        destination.roles.bar(&left.role, &left.reason);
-    }
+    let roles = roles::read(&sides.source_client, Which::Concerned).await?;
+    let usable = roles::existing(&sides.destination_client, &roles).await?;
+    let reasons = usable.left_out.into_iter().map(|left| (left.role, left.reason)).collect();
+    let roles = Roles { grantees: usable.grantees, owners: usable.owners, reasons };
+    let made = definitions::made(&sides.destination_client, task.config.task.name.as_str()).await?;
+    let destination = Destination::read(&sides.destination_client, roles, made).await?;
     let choice = Choice::new(&task.config.objects);
     let is_chosen = is_chosen(&choice, chosen);
     let plan = source.plan(&destination, &wanted(task, &is_chosen), renamed)?;
@@ -243,7 +242,9 @@ fn note(task: &str) -> Arc<Note> {
     Arc::new(move |object, outcome| {
         let (state, reason, statement) = match outcome {
             Outcome::Made => (DefinitionState::Made, None, None),
-            Outcome::Failed { reason, statement } => (DefinitionState::Failed, Some(*reason), Some(*statement)),
+            Outcome::Failed { reason, statement } => {
+                (DefinitionState::Failed, Some(*reason), Some(*statement))
+            }
             Outcome::LeftOut { reason } => (DefinitionState::LeftOut, Some(*reason), None),
         };
         definitions::note(&task, object, state, reason, statement)
@@ -264,9 +265,4 @@ fn some(names: &[&str]) -> String {
     let more = names.len().saturating_sub(MOST_TOLD);
     let told = names[..names.len() - more].join(", ");
     if more > 0 { format!("{told} and {more} more") } else { told }
-}
-
-/// A table's name for people.
-pub fn readable(table: &Chosen) -> String {
-    quote::readable(&table.source.0, &table.source.1)
 }

@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use crate::error::{Error, Result};
 use crate::pg::{Created, Lsn, Raw, Session, client, client_error, quote};
 use crate::run::Task;
-use crate::run::ground::{Ground, application_name};
+use crate::run::sides::{Sides, application_name};
 use crate::state::tables::Chosen;
 
 /// So many tables are locked by one statement.
@@ -24,18 +24,18 @@ pub struct Keeper {
 
 impl Keeper {
     /// Keeps the snapshot that was exported when the slot was made.
-    pub async fn of_slot(task: &Task, ground: &Ground, created: &Created) -> Result<Self> {
+    pub async fn of_slot(task: &Task, sides: &Sides, created: &Created) -> Result<Self> {
         let Some(exported) = &created.snapshot else {
             return Err(Error::protocol("the source made the slot without exporting its snapshot"));
         };
-        let mut session = begin(task, ground).await?;
+        let mut session = begin(task, sides).await?;
         session.simple(&format!("SET TRANSACTION SNAPSHOT {}", quote::literal(exported))).await?;
         Ok(Self { name: export(&mut session).await?, session, lsn: created.consistent_point })
     }
 
     /// Takes a new snapshot behind locks on these tables.
-    pub async fn fresh(task: &Task, ground: &Ground, tables: &[Chosen]) -> Result<Self> {
-        let mut session = begin(task, ground).await?;
+    pub async fn fresh(task: &Task, sides: &Sides, tables: &[Chosen]) -> Result<Self> {
+        let mut session = begin(task, sides).await?;
         lock(&mut session, tables).await?;
         let name = export(&mut session).await?;
         let lsn = one(&mut session, "SELECT pg_catalog.pg_current_wal_insert_lsn()").await?;
@@ -64,8 +64,8 @@ impl Keeper {
     }
 }
 
-async fn begin(task: &Task, ground: &Ground) -> Result<Raw> {
-    let session = Session::query(&application_name(task)).set("client_encoding", &ground.source.encoding);
+async fn begin(task: &Task, sides: &Sides) -> Result<Raw> {
+    let session = Session::query(&application_name(task)).set("client_encoding", &sides.source.encoding);
     let mut raw = Raw::open(&task.source, session).await?;
     raw.simple("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     Ok(raw)
@@ -83,7 +83,8 @@ async fn one(session: &mut Raw, sql: &str) -> Result<String> {
 /// ACCESS SHARE, without the tables that inherit: each is chosen by itself. Waits for whoever alters one of them.
 async fn lock(session: &mut Raw, tables: &[Chosen]) -> Result<()> {
     for some in tables.chunks(LOCK_AT_ONCE) {
-        let name = |table: &Chosen| format!("ONLY {}", quote::ascii_qualified(&table.source.0, &table.source.1));
+        let name =
+            |table: &Chosen| format!("ONLY {}", quote::ascii_qualified(&table.source.0, &table.source.1));
         let names: Vec<String> = some.iter().map(name).collect();
         let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "));
         session.simple(&sql).await.map_err(|error| error.context("source"))?;

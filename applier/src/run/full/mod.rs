@@ -13,25 +13,29 @@ mod rows;
 mod slot;
 
 use crate::apply::Ended;
+use crate::catalog;
 use crate::config::Mode;
 use crate::copy::Progress;
 use crate::error::{Class, Error, Result};
 use crate::pg::{Lsn, Session, client};
 use crate::run::Task;
-use crate::run::ground::{Ground, application_name};
 use crate::run::choose;
+use crate::run::ground::Ground;
 use crate::run::prepare::{Ready, refuse_other_binding};
 use crate::run::session::{self, Next};
+use crate::run::sides::application_name;
 use crate::state::tables::{self, Chosen};
 use crate::state::tasks::{self, Stage};
 use crate::state::{parts, progress};
 use crate::watch::phase;
-use definitions::Definitions;
+pub use definitions::Definitions;
 use keeper::Keeper;
-use rows::Rows;
+pub use report::Report;
+pub use rows::Rows;
 pub use slot::refuse_wrong as refuse_wrong_slot;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio_postgres::Client;
 
 /// A table that is changed under its copy is begun again so often.
 const ROUNDS: usize = 5;
@@ -78,7 +82,7 @@ pub async fn advance(task: &Task, ground: Ground, begun: &mut bool) -> Result<(G
             return full.end(stage);
         }
         if full.problems.is_empty() {
-            tasks::set_stage(&full.ground.destination_client, name, next).await?;
+            tasks::set_stage(&full.ground.sides.destination_client, name, next).await?;
         }
         stage = next;
     }
@@ -86,7 +90,7 @@ pub async fn advance(task: &Task, ground: Ground, begun: &mut bool) -> Result<(G
 
 /// The stage to begin with. A task that is new is bound here.
 async fn enter(task: &Task, ground: &Ground) -> Result<Stage> {
-    let (name, destination) = (task.config.task.name.as_str(), &ground.destination_client);
+    let (name, destination) = (task.config.task.name.as_str(), &ground.sides.destination_client);
     if let Some(known) = tasks::binding(destination, name).await? {
         refuse_other_binding(&known, &ground.binding)?;
     }
@@ -141,45 +145,50 @@ impl Full<'_> {
     /// The slot, the snapshot that matches it, the tables, and a look whether the destination can take them.
     async fn slot(&mut self) -> Result<Stage> {
         let name = self.task.config.task.name.as_str();
-        slot::drop(self.task, &self.ground.source_client).await?;
-        tasks::clear(&mut self.ground.destination_client, name).await?;
+        self.drop_slot().await?;
+        tasks::clear(&mut self.ground.sides.destination_client, name).await?;
         match self.begin().await {
             Ok(()) => Ok(Stage::Definitions),
             Err(error) => {
                 // Nothing was written: the next run begins anew.
                 if error.class() == Class::Refused || error.class() == Class::Usage {
-                    slot::drop(self.task, &self.ground.source_client).await?;
-                    tasks::remove(&mut self.ground.destination_client, name).await?;
+                    self.drop_slot().await?;
+                    tasks::remove(&mut self.ground.sides.destination_client, name).await?;
                 }
                 Err(error)
             }
         }
     }
 
+    async fn drop_slot(&self) -> Result<()> {
+        drop_slot(self.task, &self.ground.sides.source_client).await
+    }
+
     async fn begin(&mut self) -> Result<()> {
         let mut tries = 0;
         let (created, chosen) = loop {
             let created = slot::make(self.task, &mut self.ground).await?;
-            match slot::tables(self.task, &self.ground, &created, &mut self.keeper).await? {
+            match slot::tables(self.task, &self.ground.sides, &created, &mut self.keeper).await? {
                 Some(chosen) => break (created, chosen),
                 None => {
                     tries += 1;
                     slot::refuse_endless(tries)?;
-                    slot::drop(self.task, &self.ground.source_client).await?;
+                    self.drop_slot().await?;
                 }
             }
         };
         self.chosen = chosen;
         self.read().await?;
-        self.definitions()?.refuse_collisions(&self.ground, self.task).await?;
-        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.destination_client);
+        self.definitions()?.refuse_collisions()?;
+        let (name, destination) =
+            (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
         progress::begin(destination, name, created.consistent_point).await?;
         choose::begin(self.task, destination, &self.chosen).await
     }
 
     async fn read(&mut self) -> Result<()> {
         let keeper = self.keeper.as_ref();
-        let read = Definitions::read(self.task, &self.ground, keeper, &self.chosen).await?;
+        let read = Definitions::read(self.task, &self.ground.sides, keeper, &self.chosen).await?;
         self.definitions = Some(read);
         Ok(())
     }
@@ -188,7 +197,7 @@ impl Full<'_> {
     async fn before(&mut self) -> Result<Stage> {
         self.round().await?;
         let definitions = self.definitions.as_mut().ok_or_else(no_round)?;
-        let problems = definitions.before(&self.ground, self.task, &self.chosen).await?;
+        let problems = definitions.before(&self.ground.sides, self.task, &self.chosen).await?;
         self.problem(problems);
         Ok(Stage::Rows)
     }
@@ -202,7 +211,7 @@ impl Full<'_> {
             let definitions = self.definitions.as_ref().ok_or_else(no_round)?;
             let rows = Rows {
                 task: self.task,
-                ground: &self.ground,
+                sides: &self.ground.sides,
                 chosen: &self.chosen,
                 made: definitions.are_made(),
                 progress: progress.clone(),
@@ -239,23 +248,25 @@ impl Full<'_> {
             return Ok(Stage::Following);
         }
         let definitions = self.definitions()?;
-        done::set_sequences(self.task, &self.ground, definitions, &self.chosen).await?;
+        done::set_sequences(self.task, &self.ground.sides, definitions, &self.chosen).await?;
         definitions.analyze(&self.chosen).await?;
         match self.task.config.task.mode {
-            Mode::Full => done::finish(self.task, &self.ground, definitions).await,
+            Mode::Full => done::finish(self.task, &self.ground.sides).await,
             Mode::FullIncremental | Mode::Incremental => Ok(Stage::Following),
         }
     }
 
     /// Where the stream begins.
     async fn begun(&self) -> Result<Lsn> {
-        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.destination_client);
+        let (name, destination) =
+            (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
         Ok(progress::read(destination, name).await?.unwrap_or(Lsn::ZERO))
     }
 
     /// Whether every part was copied as the stream's beginning sees it.
     async fn is_one_snapshot(&self) -> Result<bool> {
-        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.destination_client);
+        let (name, destination) =
+            (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
         let (horizon, begun) = (parts::horizon(destination, name).await?, self.begun().await?);
         Ok(horizon.is_none_or(|horizon| horizon <= begun))
     }
@@ -265,10 +276,11 @@ impl Full<'_> {
         if self.definitions.is_some() {
             return Ok(());
         }
-        let (name, destination) = (self.task.config.task.name.as_str(), &self.ground.destination_client);
+        let (name, destination) =
+            (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
         self.chosen = tables::read(destination, name).await?;
         if self.task.config.copy.snapshot {
-            self.keeper = Some(Keeper::fresh(self.task, &self.ground, &self.chosen).await?);
+            self.keeper = Some(Keeper::fresh(self.task, &self.ground.sides, &self.chosen).await?);
         }
         self.read().await
     }
@@ -296,6 +308,19 @@ impl Full<'_> {
             self.problems.len()
         )))
     }
+}
+
+/// Drops the slot of this task, which no stream has begun on.
+async fn drop_slot(task: &Task, source: &Client) -> Result<()> {
+    let name = task.config.slot();
+    catalog::slot::end_makers(source, &application_name(task), &name).await?;
+    catalog::slot::drop(source, &name).await.map(|_| ())
+}
+
+/// After a stop: a walsender that was making the slot would go on waiting, and then leave a slot that nobody knows.
+pub async fn leave(task: &Task) -> Result<()> {
+    let source = client(&task.source, Session::query(&application_name(task))).await?;
+    catalog::slot::end_makers(&source, &application_name(task), &task.config.slot()).await
 }
 
 fn no_round() -> Error {

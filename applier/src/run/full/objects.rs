@@ -7,7 +7,7 @@ use crate::config::Scope;
 use crate::copy::large_objects::{LargeObjects, plan};
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, Session, client, client_error};
-use crate::run::ground::application_name;
+use crate::run::sides::application_name;
 use tokio_postgres::types::PgLsn;
 
 /// Copies the large objects that are not there yet. `asker` is a session of the source, with the round's snapshot if there is
@@ -18,7 +18,7 @@ pub async fn copy(rows: &Rows<'_>, asker: &Client) -> Result<()> {
         Scope::Database => {}
         Scope::Tables => return Ok(()),
     }
-    let parts = plan(asker, &rows.ground.destination_client, task).await?;
+    let parts = plan(asker, &rows.sides.destination_client, task).await?;
     let open: Vec<_> = parts.iter().filter(|part| part.landed.is_none()).collect();
     if open.is_empty() {
         return Ok(());

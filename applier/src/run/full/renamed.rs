@@ -5,16 +5,12 @@ use std::collections::HashSet;
 
 use crate::error::Result;
 use crate::run::Task;
-use crate::run::ground::Ground;
+use crate::run::sides::Sides;
 use crate::schema::inventory::{self, Object};
 use crate::schema::rewrite::{NameMap, Rewriter};
 use crate::schema::{Renaming, Rewritten, hashed};
 use crate::select::Choice;
 use crate::state::tables::Chosen;
-
-/// `pg_class` and `pg_namespace`, whose names may be mapped each in its own way.
-const CLASS: u32 = 1259;
-const NAMESPACE: u32 = 2615;
 
 /// The mapping of one task.
 pub struct Renamed {
@@ -24,7 +20,7 @@ pub struct Renamed {
 impl Renamed {
     /// Asks both sides for their names. `first` says that the task has made nothing yet, so that all that the destination
     /// has is somebody else's.
-    pub async fn read(task: &Task, ground: &Ground, chosen: &[Chosen], first: bool) -> Result<Self> {
+    pub async fn read(task: &Task, sides: &Sides, chosen: &[Chosen], first: bool) -> Result<Self> {
         if task.config.map.is_empty() {
             return Ok(Self { rewriter: Rewriter::new(NameMap::new(&[])) });
         }
@@ -34,8 +30,8 @@ impl Renamed {
             choice.wants(0, &object.schema, relation)
         };
         let source: Vec<Object> =
-            inventory::objects(&ground.source_client).await?.into_iter().filter(of_task).collect();
-        let mut taken = inventory::objects(&ground.destination_client).await?;
+            inventory::objects(&sides.source_client).await?.into_iter().filter(of_task).collect();
+        let mut taken = inventory::objects(&sides.destination_client).await?;
         if !first {
             leave_out_ours(&mut taken, &source, task, chosen);
         }
@@ -72,11 +68,6 @@ impl Renaming for Renamed {
     }
 
     fn name(&self, catalog: u32, schema: &str, name: &str) -> (String, String) {
-        let map = self.rewriter.map();
-        match catalog {
-            CLASS => map.relation(schema, name),
-            NAMESPACE => (schema.to_owned(), map.schema(name).to_owned()),
-            _ => (map.schema(schema).to_owned(), name.to_owned()),
-        }
+        self.rewriter.map().object(catalog, schema, name)
     }
 }

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use crate::error::{Error, Result};
 use crate::pg::{Session, client, client_error, quote};
 use crate::run::Task;
-use crate::run::ground::application_name;
+use crate::run::sides::application_name;
 use crate::state::tables::{self, Chosen, TableProgress};
 use crate::state::tasks;
 use crate::watch::{Progress, phase};
@@ -32,7 +32,8 @@ impl<'a> Report<'a> {
     /// Over connections of its own.
     pub async fn new(task: &'a Task, tables: &[Chosen]) -> Result<Self> {
         let name = application_name(task);
-        let names = tables.iter().map(|table| (table.source_oid, quote::readable(&table.source.0, &table.source.1)));
+        let names =
+            tables.iter().map(|table| (table.source_oid, quote::readable(&table.source.0, &table.source.1)));
         Ok(Self {
             task,
             source: client(&task.source, Session::query(&name)).await?,
@@ -101,6 +102,7 @@ impl<'a> Report<'a> {
         };
         let waiting: Vec<String> = rows.iter().map(one).collect();
         let text = (!waiting.is_empty()).then(|| waiting.join("; "));
-        tasks::note_wait(&self.destination, self.task.config.task.name.as_str(), phase::FULL, text.as_deref()).await
+        tasks::note_wait(&self.destination, self.task.config.task.name.as_str(), phase::FULL, text.as_deref())
+            .await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
-use super::definitions::{Definitions, readable};
+use super::definitions::Definitions;
 use super::keeper::Keeper;
 use super::report::Report;
 use crate::catalog::source;
@@ -14,7 +14,7 @@ use crate::copy::{self, CopyTable, Ended, Gate, Outcome, Progress, Reading, Roun
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, Session, client, client_error};
 use crate::run::Task;
-use crate::run::ground::{Ground, application_name, writer_name};
+use crate::run::sides::{Sides, application_name, writer_name};
 use crate::schema::Copied;
 use crate::select::Names;
 use crate::state::parts::{self, Part};
@@ -23,7 +23,7 @@ use crate::state::tables::{self, Chosen, TableProgress, TableState};
 /// The tables of a round of copying, and how they are read.
 pub struct Rows<'a> {
     pub task: &'a Task,
-    pub ground: &'a Ground,
+    pub sides: &'a Sides,
     pub chosen: &'a [Chosen],
     /// The task makes the destination's tables.
     pub made: bool,
@@ -42,19 +42,19 @@ impl Rows<'_> {
     /// Finds the tables that are not copied yet and cuts them into parts. Those of which only some blocks are there begin
     /// anew: the snapshot that these were read in is gone.
     pub async fn plan(&self, asker: &Client, reading: &Reading) -> Result<Work> {
-        let destination = &self.ground.destination_client;
+        let destination = &self.sides.destination_client;
         let oids: Vec<u32> = self.chosen.iter().map(|table| table.source_oid).collect();
         let sources = source::tables(asker, Some(&oids)).await?;
         let mut names = Names::new(&self.task.config.map);
         names.keep(self.chosen.iter().map(|table| (table.source_oid, table.destination.clone())));
         let (tables, refused) = copy::targets(destination, &names, sources, |_| self.made).await?;
         let problems = self.refused(refused).await?;
-        let terms =
-            Terms { task: self.name(), reading, jobs: usize::from(self.task.config.copy.jobs.get()) };
+        let terms = Terms { task: self.name(), reading, jobs: usize::from(self.task.config.copy.jobs.get()) };
         let mut parts = copy::plan(asker, destination, &tables, terms).await?;
         let broken = copy::broken(&parts);
         if !broken.is_empty() && *reading != Reading::Own {
-            self.begin_anew(&tables, &broken, "the snapshot that its first blocks were read in is gone").await?;
+            self.begin_anew(&tables, &broken, "the snapshot that its first blocks were read in is gone")
+                .await?;
             parts = copy::plan(asker, destination, &tables, terms).await?;
         }
         self.say(&tables, &parts);
@@ -70,7 +70,7 @@ impl Rows<'_> {
         gate: Arc<dyn Gate>,
         finished: mpsc::UnboundedSender<Ended>,
     ) -> Result<()> {
-        let (name, encoding) = (application_name(self.task), &self.ground.source.encoding);
+        let (name, encoding) = (application_name(self.task), &self.sides.source.encoding);
         let round = Round {
             source: self.task.source.clone(),
             source_session: Session::query(&name).set("client_encoding", encoding),
@@ -81,7 +81,7 @@ impl Rows<'_> {
             jobs: usize::from(self.task.config.copy.jobs.get()),
             // Writer 0 is that of the stream, writer 1 that of its large transactions.
             first_writer: 2,
-            permits: self.ground.permits.clone(),
+            permits: self.sides.permits.clone(),
             reading,
             holder: keeper.map(|keeper| keeper.session),
             existing: self.task.config.copy.existing,
@@ -94,7 +94,7 @@ impl Rows<'_> {
 
     /// Empties tables at the destination and forgets their parts, to copy them again.
     pub async fn begin_anew(&self, tables: &[Arc<CopyTable>], oids: &[u32], why: &str) -> Result<()> {
-        let destination = &self.ground.destination_client;
+        let destination = &self.sides.destination_client;
         for table in tables.iter().filter(|table| oids.contains(&table.source.oid)) {
             tracing::info!("{} is copied again from its beginning: {why}", table.source.readable());
             let empty = format!("TRUNCATE {}", table.target.only());
@@ -115,14 +115,15 @@ impl Rows<'_> {
         tracing::info!("taking the copy up again: {done} tables are there and stay, {} are left", open.len());
         for table in tables.iter().filter(|table| open.contains(&table.source.oid)) {
             let all = parts.iter().filter(|part| part.source_oid == table.source.oid);
-            let (there, all) = all.fold((0, 0), |(there, all), part| (there + u32::from(part.landed.is_some()), all + 1));
+            let (there, all) =
+                all.fold((0, 0), |(there, all), part| (there + u32::from(part.landed.is_some()), all + 1));
             tracing::info!("taking up {}: {there} of its {all} parts are there", table.source.readable());
         }
     }
 
     /// Tables without a place at the destination: with definitions = "none" they are none of the task's.
     async fn refused(&self, refused: Vec<(u32, Error)>) -> Result<Vec<String>> {
-        let destination = &self.ground.destination_client;
+        let destination = &self.sides.destination_client;
         let oids: Vec<u32> = refused.iter().map(|(oid, _)| *oid).collect();
         match self.task.config.objects.definitions {
             config::Definitions::None => {
@@ -142,6 +143,20 @@ impl Rows<'_> {
                 Ok(refused.into_iter().map(|(_, error)| error.to_string()).collect())
             }
         }
+    }
+
+    /// Tables that have no rows of their own (partitioned ones), or none that are the user's.
+    pub async fn note_rowless(&self, tables: &[Arc<CopyTable>]) -> Result<()> {
+        let with_rows: HashSet<u32> = tables.iter().map(|table| table.source.oid).collect();
+        let destination = &self.sides.destination_client;
+        let mut open = tables::progress(destination, self.name()).await?;
+        open.retain(|table| table.state == TableState::Pending && !with_rows.contains(&table.source_oid));
+        open.iter_mut().for_each(|table| table.state = TableState::Copied);
+        for table in tables.iter().filter(|table| table.source.unlogged) {
+            let name = table.source.readable();
+            tracing::warn!("{name} is unlogged: its rows are copied, later changes of it are not followed");
+        }
+        tables::note(destination, self.name(), &open).await
     }
 
     fn name(&self) -> &str {
@@ -198,6 +213,7 @@ pub async fn copy(
         done = all => done?,
     };
     report.end(rows.progress.report()).await?;
+    rows.note_rowless(&tables).await?;
     ending.problems.extend(told.failed);
     ending.complete = ending.problems.is_empty() && told.changed.is_empty();
     ending.problems.extend(made);
@@ -240,11 +256,4 @@ async fn tell(
         drop(copied.send(Copied::All));
     }
     told
-}
-
-/// What is told of a table that is of no use to the stream.
-pub fn unlogged(chosen: &[Chosen], oids: &HashSet<u32>) {
-    for table in chosen.iter().filter(|table| oids.contains(&table.source_oid)) {
-        tracing::warn!("{} is unlogged: its rows are copied, later changes of it are not followed", readable(table));
-    }
 }

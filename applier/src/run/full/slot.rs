@@ -6,11 +6,13 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::keeper::Keeper;
+use crate::catalog::slot;
 use crate::config::Mode;
 use crate::error::{Error, Result};
 use crate::pg::{Created, client_error, quote};
 use crate::run::Task;
-use crate::run::ground::{Ground, application_name};
+use crate::run::ground::Ground;
+use crate::run::sides::{Sides, application_name};
 use crate::run::{choose, source};
 use crate::state::tables::Chosen;
 use crate::state::{self, tasks};
@@ -20,51 +22,39 @@ use crate::watch::phase;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// So many slots are made before it is told that tables change all the time.
 const TRIES: usize = 5;
-/// How long an old walsender gets to leave its slot.
-const LEAVE: Duration = Duration::from_secs(10);
 
 /// A task that has not begun needs the slot's name for itself (full) or the slot (incremental). Nothing has been written
 /// anywhere yet.
 pub async fn refuse_wrong(task: &Task, source: &Client, destination: &Client) -> Result<()> {
-    let slot = task.config.slot();
+    let name = task.config.slot();
     match task.config.task.mode {
-        Mode::Incremental => source::slot(source, &slot).await.map(|_| ()),
+        Mode::Incremental => source::slot(source, &name).await.map(|_| ()),
         Mode::Full | Mode::FullIncremental => {
             let known = state::is_installed(destination).await?
                 && tasks::binding(destination, task.config.task.name.as_str()).await?.is_some();
-            if known || !exists(source, &slot).await? {
+            if known || !slot::exists(source, &name).await? {
                 return Ok(());
             }
             Err(Error::refused(format!(
-                "the source has a slot {slot} already that is not of this task's full copy; name another one with \
+                "the source has a slot {name} already that is not of this task's full copy; name another one with \
                  [source] slot, set mode = \"incremental\" to go on from it, or drop it: \
                  SELECT pg_drop_replication_slot({})",
-                quote::literal(&slot)
+                quote::literal(&name)
             )))
         }
     }
 }
 
-async fn exists(source: &Client, slot: &str) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1)";
-    Ok(source.query_one(sql, &[&slot]).await.map_err(client_error)?.get(0))
-}
-
 /// Makes the slot. What it waits for goes to the log and to `status`.
 pub async fn make(task: &Task, ground: &mut Ground) -> Result<Created> {
     let slot = task.config.slot();
-    let Ground { replication, source_client, destination_client, .. } = ground;
+    let Ground { replication, sides: Sides { source_client, destination_client, .. }, .. } = ground;
     let making = replication.create_slot(&slot, task.config.copy.snapshot);
     tokio::pin!(making);
     let mut told = String::new();
     let created = loop {
         let waited = tokio::select! {
             created = &mut making => break created?,
-            stopped = task.stop.requested() => {
-                // Left alone it would go on waiting, and then keep a slot that nobody knows.
-                end_walsender(task, source_client).await?;
-                return Err(stopped);
-            }
             () = tokio::time::sleep(PATIENCE) => blockers(task, source_client).await?,
         };
         if let Some(waited) = waited.filter(|waited| *waited != told) {
@@ -84,21 +74,21 @@ pub async fn make(task: &Task, ground: &mut Ground) -> Result<Created> {
 /// emptied between the snapshot and its lock, so that what the snapshot sees of it is gone (rule 24): a new slot is needed.
 pub async fn tables(
     task: &Task,
-    ground: &Ground,
+    sides: &Sides,
     created: &Created,
     keeper: &mut Option<Keeper>,
 ) -> Result<Option<Vec<Chosen>>> {
     *keeper = None;
     if !task.config.copy.snapshot {
-        return choose::select(task, &ground.source_client).await.map(Some);
+        return choose::select(task, &sides.source_client).await.map(Some);
     }
-    let mut kept = Keeper::of_slot(task, ground, created).await?;
+    let mut kept = Keeper::of_slot(task, sides, created).await?;
     let asker = kept.asker(task).await?;
     let chosen = choose::select(task, &asker).await?;
     if !kept.lock(&chosen).await? {
         return Ok(None);
     }
-    let (then, now) = (shapes(&asker).await?, shapes(&ground.source_client).await?);
+    let (then, now) = (shapes(&asker).await?, shapes(&sides.source_client).await?);
     let changed = chosen.iter().find(|table| then.get(&table.source_oid) != now.get(&table.source_oid));
     if let Some(table) = changed {
         let name = quote::readable(&table.source.0, &table.source.1);
@@ -127,36 +117,6 @@ async fn shapes(client: &Client) -> Result<HashMap<u32, (u32, String)>> {
                WHERE c.relkind IN ('r', 'p') GROUP BY c.oid";
     let rows = client.query(sql, &[]).await.map_err(client_error)?;
     Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect())
-}
-
-/// Drops a slot of this task that no stream has begun on.
-pub async fn drop(task: &Task, source: &Client) -> Result<()> {
-    let slot = task.config.slot();
-    end_walsender(task, source).await?;
-    let sql = "SELECT count(pg_catalog.pg_drop_replication_slot(slot_name)) FROM pg_catalog.pg_replication_slots \
-               WHERE slot_name = $1 AND plugin = 'walferry'";
-    source.query_one(sql, &[&slot]).await.map_err(|error| client_error(error).context("the slot cannot be dropped"))?;
-    Ok(())
-}
-
-/// Ends the walsender that holds this task's slot, or waits to make it, and waits until it is gone.
-async fn end_walsender(task: &Task, source: &Client) -> Result<()> {
-    let sql = "SELECT count(pg_catalog.pg_terminate_backend(a.pid)) FROM pg_catalog.pg_stat_activity a \
-               WHERE a.backend_type = 'walsender' AND a.application_name = $1 AND \
-               (EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.active_pid = a.pid AND s.slot_name = $2) \
-                OR a.query ILIKE 'CREATE_REPLICATION_SLOT%')";
-    let (name, slot) = (application_name(task), task.config.slot());
-    let began = tokio::time::Instant::now();
-    loop {
-        let row = source.query_one(sql, &[&name, &slot]).await.map_err(client_error)?;
-        if row.get::<_, i64>(0) == 0 {
-            return Ok(());
-        }
-        if began.elapsed() > LEAVE {
-            return Err(Error::unreachable(format!("an old walsender of this task does not leave the slot {slot}")));
-        }
-        tokio::time::sleep(crate::run::ground::LOOK).await;
-    }
 }
 
 async fn note(task: &Task, destination: &Client, waits_for: Option<&str>) -> Result<()> {

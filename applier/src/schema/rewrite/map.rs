@@ -10,6 +10,13 @@ use std::collections::{BTreeSet, HashMap};
 use crate::config::Mapping;
 use crate::pg::quote;
 
+const PG_CLASS: u32 = 1259;
+const PG_TYPE: u32 = 1247;
+const PG_NAMESPACE: u32 = 2615;
+
+/// The schema of the default search_path.
+pub const PUBLIC: &str = "public";
+
 /// A schema and a name in it.
 pub type Qualified = (String, String);
 
@@ -70,6 +77,12 @@ impl NameMap {
             && self.constraints.is_empty()
     }
 
+    /// The schemas that rules lead to. pg_dump makes none of them for a table's rule, nor for `public`.
+    pub fn destinations(&self) -> BTreeSet<&str> {
+        let of_tables = self.tables.values().map(|(schema, _)| schema.as_str());
+        self.schemas.values().map(String::as_str).chain(of_tables).collect()
+    }
+
     /// Where what lives in this schema goes.
     pub fn schema<'a>(&'a self, schema: &'a str) -> &'a str {
         self.schemas.get(schema).map_or(schema, String::as_str)
@@ -87,16 +100,29 @@ impl NameMap {
         self.followers.get(&key).cloned().unwrap_or_else(|| self.table(schema, name))
     }
 
+    /// Schema and name of an object of a catalog, by the catalog's oid (the same in every database); a namespace has
+    /// no schema of its own.
+    pub fn object(&self, catalog: u32, schema: &str, name: &str) -> Qualified {
+        match catalog {
+            PG_CLASS => self.relation(schema, name),
+            PG_TYPE => self.table(schema, name),
+            PG_NAMESPACE => (schema.to_owned(), self.schema(name).to_owned()),
+            _ => (self.schema(schema).to_owned(), name.to_owned()),
+        }
+    }
+
     /// The name of a constraint of the source's table.
     pub fn constraint<'a>(&'a self, schema: &str, table: &str, name: &'a str) -> &'a str {
         let key = (schema.to_owned(), table.to_owned(), name.to_owned());
         self.constraints.get(&key).map_or(name, String::as_str)
     }
 
-    /// Whether some table of this name has another one at the destination, whatever its schema.
-    pub fn renames_table(&self, name: &str) -> Option<String> {
-        let mut found = self.tables.iter().filter(|(from, to)| from.1 == name && to.1 != name);
-        found.next().map(|(from, _)| quote::readable(&from.0, &from.1))
+    /// What a relation's name without a schema may miss at the destination, for people: a table of this name that
+    /// has a rule of its own, or the schema that every search_path begins with.
+    pub fn missed_by(&self, name: &str) -> Option<String> {
+        let mut found = self.tables.iter().filter(|(from, to)| from.1 == name && from != to);
+        let table = found.next().map(|(from, _)| quote::readable(&from.0, &from.1));
+        table.or((self.schema(PUBLIC) != PUBLIC).then(|| PUBLIC.to_owned()))
     }
 
     /// Every identifier that a statement may have to give up.
@@ -129,10 +155,10 @@ impl NameMap {
     }
 }
 
-/// Whether the lower-cased text has the name between characters that no identifier has.
+/// Whether the lower-cased text has the name between characters that no identifier has; `$` may be a quote.
 fn has_word(text: &str, name: &str) -> bool {
     let name = name.to_lowercase();
-    let inside = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let inside = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(&name)
         .any(|(at, _)| !text[..at].ends_with(inside) && !text[at + name.len()..].starts_with(inside))
 }
@@ -167,5 +193,10 @@ mod tests {
         assert_eq!(of("other_id_seq"), ("c".into(), "other_id_seq".into()));
         assert_eq!(of("leads_idx"), ("eu".into(), "i_1_leads_idx_key".into()));
         assert_eq!(of("Leads"), ("eu".into(), "leads".into()));
+        assert_eq!(map.object(PG_TYPE, "crm", "Leads"), ("eu".into(), "leads".into()));
+        assert_eq!(map.object(PG_CLASS, "crm", "leads_id_seq"), ("eu".into(), "leads_id_seq".into()));
+        assert_eq!(map.object(PG_NAMESPACE, "", "crm"), (String::new(), "c".into()));
+        assert_eq!(map.object(1255, "crm", "Leads"), ("c".into(), "Leads".into()));
+        assert_eq!(map.destinations().into_iter().collect::<Vec<_>>(), ["c", "eu"]);
     }
 }

@@ -2,7 +2,7 @@
 //! mark of its own, and the marked text is parsed as well: where the second tree has a mark, the first has that
 //! word. So no kind of node has to tell its position, and what a word means is the parser's decision alone.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use pg_query::protobuf::{KeywordKind, ScanToken, Token};
@@ -44,7 +44,7 @@ impl<'a> Marks<'a> {
     ///
     /// # Errors
     /// What the parser says, where it does not understand the statement.
-    pub fn set(sql: &'a str, names: &BTreeSet<&str>) -> Result<(Self, Trees), String> {
+    pub fn set(sql: &'a str, names: &HashSet<String>) -> Result<(Self, Trees), String> {
         let tree = tree::parse(sql)?;
         let tokens = pg_query::scan_tokens(sql).map_err(|error| error.to_string())?;
         let tokens: Vec<_> = tokens.into_iter().filter(|token| !is_comment(token)).collect();
@@ -182,12 +182,12 @@ fn is_comment(token: &ScanToken) -> bool {
     [Token::SqlComment as i32, Token::CComment as i32].contains(&token.token)
 }
 
-fn word(sql: &str, tokens: &[ScanToken], at: usize, names: &BTreeSet<&str>) -> Option<Word> {
+fn word(sql: &str, tokens: &[ScanToken], at: usize, names: &HashSet<String>) -> Option<Word> {
     let token = &tokens[at];
     let is = |wanted: Token| token.token == wanted as i32;
     let string = is(Token::Sconst) || is(Token::Usconst);
     let identifier = is(Token::Ident) || token.keyword_kind != KeywordKind::NoKeyword as i32;
-    let wanted = string || is(Token::Uident) || identifier && names.contains(&*value(&sql[bytes(token)]));
+    let wanted = string || is(Token::Uident) || identifier && names.contains(&value(&sql[bytes(token)]));
     wanted.then_some(Word { token: at, string, marked: true })
 }
 

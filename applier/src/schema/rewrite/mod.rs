@@ -22,7 +22,7 @@ mod walk;
 
 pub use map::{NameMap, Qualified};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::thread;
 
@@ -54,14 +54,23 @@ impl Rewritten {
 #[derive(Debug)]
 pub struct Rewriter {
     map: NameMap,
+    words: HashSet<String>,
+    /// Those that any splitting of a text into words finds, in lower case; and the others, folded.
+    plain: HashSet<String>,
+    odd: Vec<String>,
+    /// All, folded.
     folded: Vec<String>,
 }
 
 impl Rewriter {
     /// Follows the map.
     pub fn new(map: NameMap) -> Self {
-        let folded = map.words().into_iter().map(fold).collect();
-        Self { map, folded }
+        let words: HashSet<String> = map.words().into_iter().map(str::to_owned).collect();
+        let (plain, odd): (Vec<_>, Vec<_>) = words.iter().partition(|word| word.chars().all(inside_word));
+        let plain = plain.into_iter().map(|word| word.to_ascii_lowercase()).collect();
+        let odd = odd.into_iter().map(|word| fold(word)).collect();
+        let folded = words.iter().map(|word| fold(word)).collect();
+        Self { map, words, plain, odd, folded }
     }
 
     /// The map that is followed.
@@ -82,20 +91,39 @@ impl Rewriter {
         let failed = |why: &str| Error::refused(format!("its names cannot be mapped: {why}"));
         thread::scope(|scope| {
             let work =
-                thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || rewrite_text(&self.map, sql));
+                thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || self.rewrite_text(sql));
             let work = work.map_err(|error| failed(&format!("no thread for it ({error})")))?;
             work.join().unwrap_or_else(|_| Err("the parser gave up on it".into())).map_err(|why| failed(&why))
         })
     }
 
-    /// Whether any mapped word may occur, however it is quoted.
+    /// Whether any mapped word may occur, however it is quoted or escaped.
     fn may_mention(&self, sql: &str) -> bool {
-        let text = fold(sql);
-        !self.map.is_empty()
-            && (self.folded.iter().any(|word| text.contains(word))
-                || sql.contains("U&")
-                || sql.contains("u&"))
+        let text = sql.to_ascii_lowercase();
+        let escaped = text.contains("u&") && !self.map.is_empty();
+        let searched = if text.contains('\\') { &self.folded } else { &self.odd };
+        escaped
+            || text.split(|c| !inside_word(c)).any(|word| self.plain.contains(word))
+            || !searched.is_empty() && mentions(searched, &fold(&text))
     }
+
+    fn rewrite_text(&self, sql: &str) -> Result<Rewritten, String> {
+        let (marks, trees) = Marks::set(sql, &self.words)?;
+        let decisions = walk::decide(self, &marks, &trees.tree, &trees.marked);
+        if !decisions.stuck.is_empty() {
+            return Err(format!("{} stands where it cannot be replaced", readable(&decisions.stuck)));
+        }
+        let new = marks::edit(sql, edits(&marks, &decisions));
+        if new != sql {
+            verify::verify(&marks, &decisions, &trees, &new)?;
+        }
+        Ok(Rewritten { sql: new, unseen: decisions.unseen.into_iter().collect() })
+    }
+}
+
+/// `$` is of identifiers too, but a dollar quote may end where a name begins.
+fn inside_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// Lower case without what quoting adds.
@@ -103,17 +131,8 @@ fn fold(text: &str) -> String {
     text.chars().filter(|c| !['"', '\'', '\\'].contains(c)).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-fn rewrite_text(map: &NameMap, sql: &str) -> Result<Rewritten, String> {
-    let (marks, trees) = Marks::set(sql, &map.words())?;
-    let decisions = walk::decide(map, &marks, &trees.tree, &trees.marked);
-    if !decisions.stuck.is_empty() {
-        return Err(format!("{} stands where it cannot be replaced", readable(&decisions.stuck)));
-    }
-    let new = marks::edit(sql, edits(&marks, &decisions));
-    if new != sql {
-        verify::verify(&marks, &decisions, &trees, &new)?;
-    }
-    Ok(Rewritten { sql: new, unseen: decisions.unseen.into_iter().collect() })
+fn mentions(words: &[String], folded: &str) -> bool {
+    words.iter().any(|word| folded.contains(word))
 }
 
 fn readable(names: &BTreeSet<String>) -> String {

@@ -34,7 +34,6 @@ const NAMES: &[(&str, &str)] = &[
     ("CreateRangeStmt", "type_name"),
     ("CreateStatsStmt", "defnames"),
     ("CreateTrigStmt", "funcname"),
-    ("DefElem", "arg"),
     ("DefineStmt", "defnames"),
     ("FuncCall", "funcname"),
     ("IndexElem", "collation"),

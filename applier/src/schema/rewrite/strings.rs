@@ -4,9 +4,10 @@
 use pg_query::protobuf::AlterTableType;
 use serde_json::{Map, Value};
 
+use super::map::PUBLIC;
 use super::places::{self, Form};
+use super::tree;
 use super::walk::{Walk, sval};
-use super::{rewrite_text, tree};
 
 impl<'a> Walk<'a> {
     /// Whatever strings a node of this kind holds.
@@ -54,7 +55,7 @@ impl<'a> Walk<'a> {
     fn name_in_string(&mut self, a: &Value, b: &Value, before: &str, after: &str) {
         let text = a.as_str().unwrap_or_default();
         let statement = format!("{before}{text}{after}");
-        let made = rewrite_text(self.map, &statement).ok();
+        let made = self.rewriter.rewrite_text(&statement).ok();
         let new = made.as_ref().and_then(|made| made.sql.strip_prefix(before)?.strip_suffix(after));
         if let Some(new) = new {
             self.set(text, b, new);
@@ -74,34 +75,36 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// What a function or DO block does: an `as` among its options, in the language that another one names.
     fn body(&mut self, options: &'a Value, marked: &Value, default: &str) {
-        let named = |name: &str| {
-            let pairs = tree::items(options).iter().zip(tree::items(marked));
-            pairs
-                .filter_map(|(a, b)| Some((&tree::node(a)?.1["arg"], b, tree::node(a)?.1)))
-                .find(|(_, _, option)| tree::text(option, "defname") == name)
-                .map(|(arg, b, _)| (arg, &tree::twin(b, "DefElem")["arg"]))
-        };
-        let Some((body, marked)) = named("as") else { return };
-        let language = named("language").and_then(|(language, _)| tree::string(language)).unwrap_or(default);
-        let (first, marked) = match tree::string(body) {
-            Some(_) => (Some(body), Some(marked)),
-            None => (tree::items(body).first(), tree::items(marked).first()),
-        };
-        if let Some((first, marked)) = first.zip(marked) {
-            self.body_in(&language.to_ascii_lowercase(), sval(first), sval(marked));
+        let marked = tree::items(marked);
+        let options: Vec<_> =
+            tree::items(options).iter().filter_map(tree::node).map(|(_, fields)| fields).collect();
+        let at = |name: &str| options.iter().position(|option| tree::text(option, "defname") == name);
+        let language = at("language").and_then(|at| tree::string(&options[at]["arg"])).unwrap_or(default);
+        let Some(at) = at("as") else { return };
+        let (body, marked) = (&options[at]["arg"], &tree::twin(&marked[at], "DefElem")["arg"]);
+        // One string in DO; in CREATE FUNCTION a list, of two for a library and a symbol.
+        let body = if tree::string(body).is_some() { Some(body) } else { tree::items(body).first() };
+        let marked = tree::items(marked).first().unwrap_or(marked);
+        if let Some(text) = body.and_then(tree::string) {
+            let pinned = options.iter().any(|option| sets_search_path(option));
+            self.body_in(&language.to_ascii_lowercase(), text, sval(marked), pinned);
         }
     }
 
-    fn body_in(&mut self, language: &str, a: &Value, b: &Value) {
-        let text = a.as_str().unwrap_or_default();
-        match (language, rewrite_text(self.map, text)) {
-            ("sql", Ok(made)) => {
-                self.set(text, b, &made.sql);
-                self.made.unseen.extend(made.unseen);
-            }
-            // A library and a symbol.
-            ("c" | "internal", _) => {}
+    fn body_in(&mut self, language: &str, text: &str, marked: &Value, pinned: bool) {
+        match language {
+            // A library and a symbol, or a function of the server.
+            "c" | "internal" => {}
+            "sql" => match self.rewriter.rewrite_text(text) {
+                Ok(made) => {
+                    self.set(text, marked, &made.sql);
+                    let unseen = made.unseen.into_iter().filter(|name| !pinned || name != PUBLIC);
+                    self.made.unseen.extend(unseen);
+                }
+                Err(_) => self.made.unseen.extend(self.map.mentioned(text)),
+            },
             _ => self.made.unseen.extend(self.map.mentioned(text)),
         }
     }
@@ -126,14 +129,21 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// `OWNED BY schema.table.column` of a sequence, `SEQUENCE NAME` of an identity column.
+    /// An option whose value is a list: `OWNED BY schema.table.column`, `COMMUTATOR = OPERATOR(schema.=)` ...
     pub(super) fn option(&mut self, a: &Map<String, Value>, b: &Value) {
         let form = match tree::text(a, "defname") {
             "owned_by" => Form::Part,
             "sequence_name" => Form::Relation,
-            // A name that is no relation's is read with the other lists.
-            _ => return,
+            // A library and a symbol, schemas (read with their statement), columns of COPY.
+            "as" | "schemas" | "force_quote" | "force_not_null" | "force_null" => return,
+            // A function or operator.
+            _ => Form::Name,
         };
         self.named(form, tree::items(&a["arg"]), tree::items(&b["arg"]));
     }
+}
+
+fn sets_search_path(option: &Map<String, Value>) -> bool {
+    let set = tree::node(&option["arg"]).filter(|(kind, _)| *kind == "VariableSetStmt");
+    set.is_some_and(|(_, set)| tree::text(set, "name") == "search_path")
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use pg_query::protobuf::{GrantTargetType, ObjectType};
 use serde_json::{Map, Value};
 
-use super::NameMap;
 use super::marks::Marks;
 use super::places::{self, Form};
 use super::scope::{Scope, Target, query_scope, referenced, target};
 use super::tree;
+use super::{NameMap, Rewriter};
 
 /// What becomes of the marked words.
 #[derive(Debug, Default)]
@@ -30,6 +30,7 @@ pub struct Decisions {
 pub(super) type Place<'a> = (&'a str, &'a str);
 
 pub(super) struct Walk<'a> {
+    pub(super) rewriter: &'a Rewriter,
     pub(super) map: &'a NameMap,
     pub(super) marks: &'a Marks<'a>,
     pub(super) made: Decisions,
@@ -44,8 +45,10 @@ pub(super) struct Walk<'a> {
 }
 
 /// Decides for all statements of a tree.
-pub fn decide(map: &NameMap, marks: &Marks, tree: &Value, marked: &Value) -> Decisions {
+pub fn decide(rewriter: &Rewriter, marks: &Marks, tree: &Value, marked: &Value) -> Decisions {
+    let map = &rewriter.map;
     let mut walk = Walk {
+        rewriter,
         map,
         marks,
         made: Decisions::default(),
@@ -104,10 +107,7 @@ impl<'a> Walk<'a> {
         self.own_fields(kind, a, b);
         self.strings(kind, a, b);
         let insert = self.insert;
-        if kind == "InsertStmt" {
-            self.insert = tree::node(&a["relation"])
-                .map(|(_, table)| (tree::text(table, "schemaname"), tree::text(table, "relname")));
-        }
+        self.insert = if kind == "InsertStmt" { table_of(a) } else { insert };
         let inner = places::is_query(kind).then(|| query_scope(a, scope));
         for (field, value) in a {
             self.visit(value, &b[field.as_str()], (kind, field), inner.as_ref().unwrap_or(scope));
@@ -133,7 +133,7 @@ impl<'a> Walk<'a> {
     fn relation(&mut self, a: &'a Map<String, Value>, b: &Value, place: Place<'a>, scope: &Scope<'a>) {
         let (schema, name) = (tree::text(a, "schemaname"), tree::text(a, "relname"));
         if schema.is_empty() {
-            let hidden = self.map.renames_table(name).filter(|_| place.0 != "LockingClause");
+            let hidden = self.map.missed_by(name).filter(|_| place.0 != "LockingClause");
             self.made.unseen.extend(hidden.filter(|_| !scope.has_cte(name)));
             return;
         }
@@ -169,7 +169,11 @@ impl<'a> Walk<'a> {
                 }
             }
             (2, [table, ..]) => self.column_of_target(table, &b[0], scope),
-            // A column alone, or deeper than any name goes.
+            // The database before them, as nobody writes.
+            (4, [_, schema, table, ..]) if self.map.relation(schema, table).0 != *schema => {
+                self.made.stuck.insert((*schema).to_owned());
+            }
+            // A column alone.
             _ => {}
         }
     }
@@ -259,6 +263,8 @@ impl<'a> Walk<'a> {
             "CreateSchemaStmt" => self.schema_field("schemaname", a, b),
             "AlterObjectSchemaStmt" => self.schema_field("newschema", a, b),
             "ImportForeignSchemaStmt" => self.schema_field("local_schema", a, b),
+            // FOR TABLES IN SCHEMA; a table of a publication is a RangeVar.
+            "PublicationObjSpec" => self.schema_field("name", a, b),
             "CreateExtensionStmt" => self.schema_options("schema", a, b),
             "AlterDefaultPrivilegesStmt" => self.schema_options("schemas", a, b),
             "IndexStmt" => self.index_field("idxname", a, b),
@@ -318,6 +324,12 @@ impl<'a> Walk<'a> {
             self.set(constraint, &b["conname"], self.map.constraint(schema, table, constraint));
         }
     }
+}
+
+/// Schema and name of the table that a node works on.
+fn table_of(a: &Map<String, Value>) -> Option<(&str, &str)> {
+    let (_, table) = tree::node(a.get("relation")?)?;
+    Some((tree::text(table, "schemaname"), tree::text(table, "relname")))
 }
 
 /// The mark in a String node's twin.

@@ -1,10 +1,13 @@
 //! Makes the roles that are missing. Each in one transaction with its settings, so that a crash leaves no role half
 //! made; what our role may not give is left out behind a savepoint.
 
-use secrecy::ExposeSecret;
+use std::collections::BTreeSet;
+
 use tokio_postgres::Client;
 
-use super::{LeftOut, Power, Report, Role, Setting, Which, by_name, differences, judge, read, unreachable};
+use super::{
+    LeftOut, Power, Report, Role, Setting, Which, by_name, differences, judge, password, read, unreachable,
+};
 use crate::error::{Error, Result};
 use crate::pg::{client_error, quote};
 use crate::schema::rewrite::Rewriter;
@@ -49,18 +52,35 @@ async fn make_one(client: &Client, role: &Role, names: &Rewriter, report: &mut R
     let created = run(client, &create(role)).await;
     if let Err(error) = created {
         run(client, "ROLLBACK").await?;
-        return report_refusal(report, &role.name, "it was not made", error);
+        let helps =
+            format!("ALTER ROLE {} CREATEROLE helps", quote::ident(&read::current_user(client).await?));
+        return report_refusal(report, &role.name, "it was not made", error, &helps);
+    }
+    if let Some(hash) = &role.password {
+        optional(client, role, "its password", password::set(client, &role.name, hash), report).await?;
     }
     for (what, sql) in further(role, names)? {
-        run(client, "SAVEPOINT further").await?;
-        if let Err(error) = run(client, &sql).await {
-            run(client, "ROLLBACK TO SAVEPOINT further").await?;
-            report_refusal(report, &role.name, &format!("without {what}"), error)?;
-        }
+        optional(client, role, &what, run(client, &sql), report).await?;
     }
     run(client, "COMMIT").await?;
     report.grantees.insert(role.name.clone());
     report.left_out.extend(not_carried(role));
+    Ok(())
+}
+
+/// Something that the role can be made without.
+async fn optional(
+    client: &Client,
+    role: &Role,
+    what: &str,
+    work: impl Future<Output = Result<()>>,
+    report: &mut Report,
+) -> Result<()> {
+    run(client, "SAVEPOINT optional").await?;
+    if let Err(error) = work.await {
+        run(client, "ROLLBACK TO SAVEPOINT optional").await?;
+        report_refusal(report, &role.name, &format!("without {what}"), error, "a superuser can give it")?;
+    }
     Ok(())
 }
 
@@ -69,15 +89,12 @@ async fn run(client: &Client, sql: &str) -> Result<()> {
 }
 
 /// A refusal is reported; a lost connection goes up.
-fn report_refusal(report: &mut Report, role: &str, what: &str, error: Error) -> Result<()> {
+fn report_refusal(report: &mut Report, role: &str, what: &str, error: Error, helps: &str) -> Result<()> {
     if error.class().is_transient() {
         return Err(error);
     }
-    let advice = match error.sqlstate() {
-        Some(NO_RIGHT) => "; our role at the destination needs CREATEROLE and whatever it is to give",
-        _ => "",
-    };
-    report.left_out.push(LeftOut::new(role, format!("{what}: {error}{advice}")));
+    let helps = if error.sqlstate() == Some(NO_RIGHT) { format!("; {helps}") } else { String::new() };
+    report.left_out.push(LeftOut::new(role, format!("{what}: {error}{helps}")));
     Ok(())
 }
 
@@ -92,9 +109,6 @@ fn create(role: &Role) -> String {
     }
     if let Some(until) = &role.valid_until {
         sql += &format!(" VALID UNTIL {}", quote::literal(until));
-    }
-    if let Some(hash) = &role.password {
-        sql += &format!(" PASSWORD {}", quote::literal(hash.expose_secret()));
     }
     sql
 }
@@ -180,31 +194,46 @@ async fn become_able(client: &Client, source: &[Role], report: &mut Report) -> R
     let own = read::current_user(client).await?;
     let options =
         if read::has_membership_options(client).await? { " WITH INHERIT TRUE, SET TRUE" } else { "" };
-    let usable = source.iter().filter(|role| !role.built_in && report.grantees.contains(&role.name));
-    for role in usable.filter(|role| !reachable.contains(&role.name)) {
+    let usable =
+        source.iter().filter(|role| role.owns && !role.built_in && report.grantees.contains(&role.name));
+    for role in usable {
+        if reachable.contains(&role.name) {
+            continue;
+        }
         let grant = format!("GRANT {} TO {}{options}", quote::ident(&role.name), quote::ident(&own));
         match run(client, &grant).await {
-            Ok(()) => report.borrowed.push(role.name.clone()),
+            Ok(()) => drop(reachable.insert(role.name.clone())),
             Err(error) if error.class().is_transient() => return Err(error),
             Err(_) => report.left_out.push(unreachable(client, &role.name).await?),
         }
     }
-    reachable.extend(report.borrowed.iter().cloned());
     report.owners = report.grantees.intersection(&reachable).cloned().collect();
     Ok(())
 }
 
-/// Leaves the roles that [`make`] became a member of; for the end of a task.
+/// Whom our role made a member of what.
+const BORROWED: &str = "
+SELECT r.rolname::text
+FROM pg_catalog.pg_auth_members a
+JOIN pg_catalog.pg_roles r ON r.oid = a.roleid
+JOIN pg_catalog.pg_roles own ON own.oid = a.member AND own.oid = a.grantor
+WHERE own.rolname = current_user AND r.rolname = ANY ($1)
+ORDER BY 1";
+
+/// Leaves those of the roles that our role made itself a member of, as [`make`] does; for the end of a task.
 ///
 /// # Errors
 /// A lost connection. A refusal changes nothing and is reported.
-pub async fn give_back(destination: &Client, borrowed: &[String]) -> Result<Vec<LeftOut>> {
+pub async fn give_back(destination: &Client, roles: &BTreeSet<String>) -> Result<Vec<LeftOut>> {
     let own = quote::ident(&read::current_user(destination).await?);
     let mut report = Report::default();
-    for role in borrowed {
+    let names: Vec<&str> = roles.iter().map(String::as_str).collect();
+    for row in destination.query(BORROWED, &[&names]).await.map_err(client_error)? {
+        let role: &str = row.get(0);
         let revoke = format!("REVOKE {} FROM {own}", quote::ident(role));
         if let Err(error) = run(destination, &revoke).await {
-            report_refusal(&mut report, role, "our role is still a member of it", error)?;
+            let helps = format!("a superuser can run {revoke}");
+            report_refusal(&mut report, role, "our role is still a member of it", error, &helps)?;
         }
     }
     Ok(report.left_out)
@@ -228,7 +257,7 @@ mod tests {
         };
         assert_eq!(
             create(&app),
-            "CREATE ROLE \"App\" WITH LOGIN NOINHERIT CONNECTION LIMIT 3 VALID UNTIL 'infinity' PASSWORD 'md5x''y'"
+            "CREATE ROLE \"App\" WITH LOGIN NOINHERIT CONNECTION LIMIT 3 VALID UNTIL 'infinity'"
         );
         assert!(!format!("{app:?}").contains("md5x"));
     }

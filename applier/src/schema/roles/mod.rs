@@ -7,6 +7,7 @@
 
 mod make;
 mod memberships;
+mod password;
 mod read;
 
 pub use make::{give_back, make};
@@ -82,6 +83,8 @@ pub struct Role {
     pub powers: BTreeSet<Power>,
     /// The predefined roles that it is a member of, directly or not.
     pub predefined: BTreeSet<String>,
+    /// Whether it owns anything in the database.
+    pub owns: bool,
     /// LOGIN.
     pub login: bool,
     /// INHERIT.
@@ -126,10 +129,8 @@ impl fmt::Display for LeftOut {
 pub struct Report {
     /// Names that may be granted things.
     pub grantees: BTreeSet<String>,
-    /// Names that may own things, and that our role may give things to.
+    /// Those of them that our role may also give things to, so that they can own.
     pub owners: BTreeSet<String>,
-    /// Roles that our role became a member of, so that it can give things to them; see [`give_back`].
-    pub borrowed: Vec<String>,
     /// What was left out.
     pub left_out: Vec<LeftOut>,
 }
@@ -149,10 +150,10 @@ pub async fn existing(destination: &Client, source: &[Role]) -> Result<Report> {
             Some(there) => judge(role, there, &mut report),
         }
     }
-    for name in report.grantees.clone() {
-        match reachable.contains(&name) {
-            true => drop(report.owners.insert(name)),
-            false => report.left_out.push(unreachable(destination, &name).await?),
+    report.owners = report.grantees.intersection(&reachable).cloned().collect();
+    for role in source.iter().filter(|role| role.owns && report.grantees.contains(&role.name)) {
+        if !report.owners.contains(&role.name) {
+            report.left_out.push(unreachable(destination, &role.name).await?);
         }
     }
     Ok(report)
@@ -216,6 +217,7 @@ mod tests {
             own: BTreeSet::new(),
             powers: BTreeSet::new(),
             predefined: BTreeSet::new(),
+            owns: true,
             login: true,
             inherit: true,
             create_db: false,

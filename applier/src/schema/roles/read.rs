@@ -20,6 +20,8 @@ concerned(oid) AS (
     AND (dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
          OR classid = 'pg_catalog.pg_database'::pg_catalog.regclass
             AND objid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+  UNION SELECT s.setrole FROM pg_catalog.pg_db_role_setting s
+  WHERE s.setrole <> 0 AND s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   UNION SELECT m.member FROM concerned c JOIN pg_catalog.pg_auth_members m ON m.roleid = c.oid)
 SELECT r.oid, r.rolname::text, r.oid = 10 OR r.rolname ~ '^pg_' AS built_in,
        ARRAY[r.rolsuper, r.rolreplication, r.rolbypassrls, r.rolcreaterole] AS own,
@@ -27,6 +29,9 @@ SELECT r.oid, r.rolname::text, r.oid = 10 OR r.rolname ~ '^pg_' AS built_in,
         FROM reach h JOIN pg_catalog.pg_roles o ON o.oid = h.oid WHERE h.role = r.oid) AS powers,
        ARRAY(SELECT o.rolname::text FROM reach h JOIN pg_catalog.pg_roles o ON o.oid = h.oid
              WHERE h.role = r.oid AND o.oid <> r.oid AND o.rolname ~ '^pg_') AS predefined,
+       EXISTS (SELECT FROM pg_catalog.pg_shdepend d WHERE d.deptype = 'o' AND d.refobjid = r.oid
+               AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+               AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) AS owns,
        r.rolcanlogin, r.rolinherit, r.rolcreatedb, r.rolconnlimit, r.rolvaliduntil::text
 FROM pg_catalog.pg_roles r
 WHERE $1 OR r.oid IN (SELECT oid FROM concerned)
@@ -75,11 +80,12 @@ fn role(row: &Row, password_readable: bool) -> Role {
         own: powers(row.get(3)),
         powers: powers(row.get(4)),
         predefined: row.get::<_, Vec<String>>(5).into_iter().collect(),
-        login: row.get(6),
-        inherit: row.get(7),
-        create_db: row.get(8),
-        connection_limit: row.get(9),
-        valid_until: row.get(10),
+        owns: row.get(6),
+        login: row.get(7),
+        inherit: row.get(8),
+        create_db: row.get(9),
+        connection_limit: row.get(10),
+        valid_until: row.get(11),
         password: None,
         password_readable,
         settings: Vec::new(),
