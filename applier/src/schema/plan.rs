@@ -144,9 +144,11 @@ impl<'a> Planner<'a> {
         (!home.is_empty() && !home.starts_with("pg_")).then_some(home)
     }
 
-    /// Schemas are made apart; extensions that the destination has are used as they are.
+    /// Schemas are made apart; extensions that the destination has are used as they are, with what is said of them there.
     fn is_there(&self, entry: &Entry) -> bool {
-        entry.kind == Kind::Extension && self.ends.is_present(entry)
+        let used = |entry: &Entry| entry.kind == Kind::Extension && self.ends.is_present(entry);
+        let mut about = entry.dependencies.iter().filter_map(|id| self.by_id.get(id));
+        used(entry) || (entry.kind == Kind::Comment && about.any(|about| used(about)))
     }
 
     /// Chosen tables do not change what is granted on or said of a schema that the destination has.
