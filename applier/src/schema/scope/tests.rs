@@ -108,3 +108,21 @@ fn comments_share_the_fate_of_their_object() {
     let scoped = world.ask(|ends| judge(ends, &wanted(Scope::Database, &|chain| chain[0].2 == "orders")));
     assert!(scoped.carries(40) && !scoped.carries(41));
 }
+
+#[test]
+fn a_partition_alone_misses_its_parent_and_not_the_parents_index() {
+    let mut world = World::default();
+    world.relation(10, "TABLE", "orders", &[]);
+    world.relation(14, "TABLE", "orders_2024", &[]);
+    world.hanging(20, "INDEX", "orders_day", 10, &[10]);
+    world.hanging(24, "INDEX", "orders_2024_day", 14, &[14, 20]);
+    world.hanging(25, "TABLE ATTACH", "orders_2024", 14, &[14, 10]);
+    let choose = |chain: &[(u32, &str, &str)]| chain[0].2 == "orders_2024";
+    let scoped = world.ask(|ends| judge(ends, &wanted(Scope::Tables, &choose)));
+    let missing: Vec<_> = scoped.missing.iter().map(|one| one.object.as_str()).collect();
+    assert_eq!(missing, ["TABLE public.orders"]);
+    world.there.insert((1259, 99), ("public".to_owned(), "orders".to_owned()));
+    let scoped = world.ask(|ends| judge(ends, &wanted(Scope::Tables, &choose)));
+    assert!(scoped.missing.is_empty());
+    assert_eq!(carried(&scoped), [14, 24, 25]);
+}
