@@ -142,8 +142,8 @@ fn names_that_collide_get_a_hashed_form() {
     task.wait_following(&mut daemon);
     task.source.execute("UPDATE one.a SET v = 'new' WHERE id = 1; DELETE FROM two.b WHERE id = 1");
     task.wait_level();
-    assert_eq!(task.destination.value("SELECT count(*) FROM both.a WHERE v = 'new'"), "1");
-    assert_eq!(task.destination.value("SELECT count(*) FROM both.b"), "19");
+    assert_eq!(task.destination.value("SELECT count(*) FROM \"both\".a WHERE v = 'new'"), "1");
+    assert_eq!(task.destination.value("SELECT count(*) FROM \"both\".b"), "19");
     assert_eq!(task.destination.value("SELECT count(*) FROM pg_indexes WHERE schemaname = 'both'"), "4");
     let hashed = task.destination.value(
         "SELECT count(*) FROM pg_class WHERE relname ~ '^[ic]_[0-9a-f]+_same_(key|index)' AND relkind = 'i'",

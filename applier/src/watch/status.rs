@@ -61,11 +61,18 @@ pub struct Copied {
     pub rows_total: Option<u64>,
     pub bytes: Option<u64>,
     pub bytes_total: Option<u64>,
+    /// Why it failed.
+    pub error: Option<String>,
     #[serde(skip)]
     pub progress: TableProgress,
 }
 
 impl Copied {
+    /// Its rows are not all there.
+    pub fn is_unfinished(&self) -> bool {
+        !matches!(self.progress.state, TableState::Copied | TableState::Level)
+    }
+
     /// A table as the state has it; of a task that is level, what is copied is level.
     pub fn new(source: String, destination: String, progress: TableProgress, is_level: bool) -> Self {
         let state =
@@ -81,6 +88,7 @@ impl Copied {
             rows_total: progress.rows_total.and_then(number),
             bytes: number(progress.bytes).filter(|_| seen),
             bytes_total: progress.bytes_total.and_then(number),
+            error: progress.error.clone(),
             progress,
         }
     }

@@ -30,7 +30,7 @@ pub fn text(status: &Status, pace: &Pace) -> String {
     lines.push(format!("tables     {}", status.tables.len()));
     lines.extend(status.blocked_by.iter().map(|who| format!("blocked by {who}")));
     lines.extend(status.error.iter().map(|error| format!("error      {error}")));
-    if status.is_copying() {
+    if status.is_copying() || status.tables.iter().any(Copied::is_unfinished) {
         lines.extend(tables(&status.tables));
     }
     lines.join("\n")
@@ -98,7 +98,7 @@ fn row(width: usize, table: &Copied) -> String {
     ];
     let [rows, bytes, total, percent] = numbers.each_ref().map(String::as_str);
     let line = line(width, [&table.source, table.state, rows, bytes, total, percent]);
-    match &table.progress.error {
+    match &table.error {
         Some(error) => format!("{line}\n  {error}"),
         None => line,
     }
