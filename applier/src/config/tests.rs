@@ -89,7 +89,7 @@ fn the_commented_keys_are_defaults() {
     let without = with("").unwrap();
     let json: serde_json::Value = serde_json::from_str(&without.to_string()).unwrap();
     let full: toml::Table = full_sample().parse().unwrap();
-    let examples = ["include", "exclude", "rate", "windows", "conflict_tables", "listen"];
+    let examples = ["include", "exclude", "rate", "windows", "pg_dump", "conflict_tables", "listen"];
     for section in ["objects", "copy", "apply", "finish", "metrics"] {
         for (key, value) in full[section].as_table().unwrap() {
             if !examples.contains(&key.as_str()) {

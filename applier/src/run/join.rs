@@ -74,7 +74,9 @@ async fn copy(task: &Task, sides: &Sides, choices: &Choices, gate: Arc<Gate>, ma
     let progress = Arc::new(Progress::default());
     let rows = Rows { task, sides, chosen: &choices.joining, made, progress: progress.clone() };
     let asker = client(&task.source, Session::query(&application_name(task))).await?;
-    let work = rows.plan(&asker, &Reading::Own).await?;
+    let oids: Vec<u32> = choices.joining.iter().map(|table| table.source_oid).collect();
+    let sources = catalog::source::tables(&asker, Some(&oids)).await?;
+    let work = rows.plan(&asker, sources, &Reading::Own).await?;
     refuse(work.problems.clone())?;
     for table in &choices.joining {
         let mut parts = Table::default();

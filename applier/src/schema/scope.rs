@@ -267,13 +267,6 @@ impl Judge<'_> {
         self.verdicts.insert(entry.id, verdict);
     }
 
-    /// What an entry needs and that will not be there; a table says more than what hangs on it.
-    fn absent(&self, entry: &Entry) -> Option<i32> {
-        let absent = entry.dependencies.iter().copied().filter(|id| self.is_absent(entry, *id));
-        let is_table = |id: &i32| self.by_id.get(id).is_some_and(|needed| needed.kind == Kind::Table);
-        absent.clone().find(is_table).or(absent.clone().next())
-    }
-
     /// The name of what is absent; of a foreign key, its table, though the archive may know only of the key there.
     fn absent_name(&self, entry: &Entry, id: i32) -> String {
         let hung = self.ends.facts.attached.get(&(entry.catalog, entry.oid));

@@ -131,7 +131,7 @@ mod tests {
             table("busy", TableState::Copying, 1 << 20),
         ];
         let lines = tables(&all);
-        assert_eq!(lines[1], "table         state                rows       bytes    of about    %");
+        assert_eq!(lines[1], "table         state               rows       bytes    of about    %");
         assert_eq!(lines[2], "public.busy   copying           10,485    1.00 MiB    4.00 MiB   25");
         assert!(lines[3].starts_with("public.waits  pending"), "{}", lines[3]);
         assert!(lines[4].starts_with("public.done   copied "), "{}", lines[4]);

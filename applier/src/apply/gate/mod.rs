@@ -242,7 +242,9 @@ impl Gate {
             if let Some(key) = table.key.clone() {
                 let wanted = table.parts.iter().zip(&verdicts).filter(|(_, v)| **v == Verdict::Apply);
                 let ranges: Vec<KeyRange> = wanted.map(|(part, _)| (part.lower, part.upper)).collect();
-                admitted.push(Change::Erase { relation: relation.clone(), key, ranges });
+                if !ranges.is_empty() {
+                    admitted.push(Change::Erase { relation: relation.clone(), key, ranges });
+                }
             }
         }
         whole.retain(|relation| !split.contains(&relation.oid));

@@ -33,10 +33,9 @@ impl Keeper {
         Ok(Self { name: export(&mut session).await?, session, lsn: created.consistent_point })
     }
 
-    /// Takes a new snapshot behind locks on these tables.
-    pub async fn fresh(task: &Task, sides: &Sides, tables: &[Chosen]) -> Result<Self> {
+    /// Takes a new snapshot.
+    pub async fn fresh(task: &Task, sides: &Sides) -> Result<Self> {
         let mut session = begin(task, sides).await?;
-        lock(&mut session, tables).await?;
         let name = export(&mut session).await?;
         let lsn = one(&mut session, "SELECT pg_catalog.pg_current_wal_insert_lsn()").await?;
         let lsn = lsn.parse().map_err(|error| Error::protocol(format!("source: {error}")))?;

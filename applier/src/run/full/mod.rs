@@ -9,6 +9,7 @@ mod keeper;
 mod objects;
 mod renamed;
 mod report;
+mod round;
 mod rows;
 mod slot;
 
@@ -24,13 +25,12 @@ use crate::run::ground::Ground;
 use crate::run::prepare::{Ready, refuse_other_binding};
 use crate::run::session::{self, Next};
 use crate::run::sides::application_name;
-use crate::state::tables::{self, Chosen};
 use crate::state::tasks::{self, Stage};
 use crate::state::{parts, progress};
 use crate::watch::phase;
 pub use definitions::Definitions;
-use keeper::Keeper;
 pub use report::Report;
+use round::Round;
 pub use rows::Rows;
 pub use slot::refuse_wrong as refuse_wrong_slot;
 use std::sync::Arc;
@@ -44,10 +44,7 @@ const ROUNDS: usize = 5;
 struct Full<'a> {
     task: &'a Task,
     ground: Ground,
-    /// The snapshot that readers share; none with `snapshot = false`.
-    keeper: Option<Keeper>,
-    definitions: Option<Definitions>,
-    chosen: Vec<Chosen>,
+    round: Option<Round>,
     /// All rows are there.
     complete: bool,
     /// What could not be done. The rest goes on, but the stage stays for the next run.
@@ -59,15 +56,7 @@ struct Full<'a> {
 pub async fn advance(task: &Task, ground: Ground, begun: &mut bool) -> Result<(Ground, Stage)> {
     let name = task.config.task.name.as_str();
     let mut stage = enter(task, &ground).await?;
-    let mut full = Full {
-        task,
-        ground,
-        keeper: None,
-        definitions: None,
-        chosen: Vec::new(),
-        complete: true,
-        problems: Vec::new(),
-    };
+    let mut full = Full { task, ground, round: None, complete: true, problems: Vec::new() };
     loop {
         *begun |= stage != Stage::Slot;
         let next = match stage {
@@ -166,38 +155,32 @@ impl Full<'_> {
 
     async fn begin(&mut self) -> Result<()> {
         let mut tries = 0;
-        let (created, chosen) = loop {
+        let (created, round) = loop {
             let created = slot::make(self.task, &mut self.ground).await?;
-            match slot::tables(self.task, &self.ground.sides, &created, &mut self.keeper).await? {
-                Some(chosen) => break (created, chosen),
-                None => {
-                    tries += 1;
-                    slot::refuse_endless(tries)?;
-                    self.drop_slot().await?;
-                }
+            let mut round = Round::first(self.task, &self.ground.sides, &created).await?;
+            round.definitions.refuse_collisions()?;
+            if round.settle(self.task, &self.ground.sides).await? {
+                break (created, round);
             }
+            tries += 1;
+            if round::is_endless(tries) {
+                return Err(round::endless());
+            }
+            self.drop_slot().await?;
         };
-        self.chosen = chosen;
-        self.read().await?;
-        self.definitions()?.refuse_collisions()?;
         let (name, destination) =
             (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
         progress::begin(destination, name, created.consistent_point).await?;
-        choose::begin(self.task, destination, &self.chosen).await
-    }
-
-    async fn read(&mut self) -> Result<()> {
-        let keeper = self.keeper.as_ref();
-        let read = Definitions::read(self.task, &self.ground.sides, keeper, &self.chosen).await?;
-        self.definitions = Some(read);
+        choose::begin(self.task, destination, &round.chosen).await?;
+        self.round = Some(round);
         Ok(())
     }
 
     /// What comes before the rows.
     async fn before(&mut self) -> Result<Stage> {
-        self.round().await?;
-        let definitions = self.definitions.as_mut().ok_or_else(no_round)?;
-        let problems = definitions.before(&self.ground.sides, self.task, &self.chosen).await?;
+        let mut round = self.round(true).await?;
+        let problems = round.definitions.before(&self.ground.sides, self.task, &round.chosen).await?;
+        self.round = Some(round);
         self.problem(problems);
         Ok(Stage::Rows)
     }
@@ -205,51 +188,48 @@ impl Full<'_> {
     async fn rows(&mut self) -> Result<Stage> {
         let progress = Arc::new(Progress::default());
         for _ in 0..ROUNDS {
-            self.round().await?;
-            let begun = self.begun().await?;
-            let keeper = self.keeper.take();
-            let definitions = self.definitions.as_ref().ok_or_else(no_round)?;
+            let mut round = self.round(true).await?;
             let rows = Rows {
                 task: self.task,
                 sides: &self.ground.sides,
-                chosen: &self.chosen,
-                made: definitions.are_made(),
+                chosen: &round.chosen,
+                made: round.definitions.are_made(),
                 progress: progress.clone(),
             };
-            let ending = rows::copy(&rows, keeper, definitions, begun).await?;
+            let keeper = round.keeper.take();
+            let sources = std::mem::take(&mut round.sources);
+            let ending = rows::copy(&rows, sources, keeper, &round.definitions, self.begun().await?).await?;
             self.problem(ending.problems);
             self.complete = ending.complete;
             if ending.changed.is_empty() {
+                self.round = Some(round);
                 return Ok(Stage::Keys);
             }
-            // Once more, behind locks that are taken before the snapshot.
-            self.definitions = None;
         }
-        Err(Error::refused("chosen tables are altered or emptied again and again while they are copied"))
+        Err(round::endless())
     }
 
     /// What the stream needs to find rows; all the rest, too, if nothing is left to be made level.
     async fn keys(&mut self) -> Result<Stage> {
-        self.round().await?;
+        let round = self.round(false).await?;
         let one = self.is_one_snapshot().await?;
-        let problems = self.definitions()?.rest_of_hanging(!one).await?;
+        let problems = round.definitions.rest_of_hanging(!one).await?;
+        self.round = Some(round);
         self.problem(problems);
         Ok(if one { Stage::Constraints } else { Stage::CatchingUp })
     }
 
     /// The rest of the definitions, sequences, statistics; in mode full the end.
     async fn rest(&mut self) -> Result<Stage> {
-        self.round().await?;
-        let definitions = self.definitions()?;
+        let Round { definitions, chosen, .. } = self.round(false).await?;
         let mut problems = definitions.rest_of_hanging(false).await?;
         problems.extend(definitions.last().await?);
         self.problem(problems);
         if !self.problems.is_empty() {
             return Ok(Stage::Following);
         }
-        let definitions = self.definitions()?;
-        done::set_sequences(self.task, &self.ground.sides, definitions, &self.chosen).await?;
-        definitions.analyze(&self.chosen).await?;
+        done::set_sequences(self.task, &self.ground.sides, &definitions, &chosen).await?;
+        definitions.analyze(&chosen).await?;
         match self.task.config.task.mode {
             Mode::Full => done::finish(self.task, &self.ground.sides).await,
             Mode::FullIncremental | Mode::Incremental => Ok(Stage::Following),
@@ -271,22 +251,12 @@ impl Full<'_> {
         Ok(horizon.is_none_or(|horizon| horizon <= begun))
     }
 
-    /// What a stage needs that another attempt has begun: definitions as they are now, and a snapshot of now.
-    async fn round(&mut self) -> Result<()> {
-        if self.definitions.is_some() {
-            return Ok(());
+    /// The round of the stage before, or a new one: after a crash, or when the last one's tables were changed.
+    async fn round(&mut self, rows: bool) -> Result<Round> {
+        match self.round.take() {
+            Some(round) => Ok(round),
+            None => Round::again(self.task, &self.ground.sides, rows).await,
         }
-        let (name, destination) =
-            (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
-        self.chosen = tables::read(destination, name).await?;
-        if self.task.config.copy.snapshot {
-            self.keeper = Some(Keeper::fresh(self.task, &self.ground.sides, &self.chosen).await?);
-        }
-        self.read().await
-    }
-
-    fn definitions(&self) -> Result<&Definitions> {
-        self.definitions.as_ref().ok_or_else(no_round)
     }
 
     /// Notes what failed; what fails in several stages is told once.
@@ -321,10 +291,6 @@ async fn drop_slot(task: &Task, source: &Client) -> Result<()> {
 pub async fn leave(task: &Task) -> Result<()> {
     let source = client(&task.source, Session::query(&application_name(task))).await?;
     catalog::slot::end_makers(&source, &application_name(task), &task.config.slot()).await
-}
-
-fn no_round() -> Error {
-    Error::protocol("a stage of the full copy was begun without its definitions")
 }
 
 /// Follows the stream until every part is as the source was at one moment, then goes on with the definitions.

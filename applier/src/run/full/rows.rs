@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use super::definitions::Definitions;
 use super::keeper::Keeper;
 use super::report::Report;
-use crate::catalog::source;
+use crate::catalog::source::SourceTable;
 use crate::config;
 use crate::copy::{self, CopyTable, Ended, Gate, Outcome, Progress, Reading, Round, Terms};
 use crate::error::{Error, Result};
@@ -41,10 +41,8 @@ pub struct Work {
 impl Rows<'_> {
     /// Finds the tables that are not copied yet and cuts them into parts. Those of which only some blocks are there begin
     /// anew: the snapshot that these were read in is gone.
-    pub async fn plan(&self, asker: &Client, reading: &Reading) -> Result<Work> {
+    pub async fn plan(&self, asker: &Client, sources: Vec<SourceTable>, reading: &Reading) -> Result<Work> {
         let destination = &self.sides.destination_client;
-        let oids: Vec<u32> = self.chosen.iter().map(|table| table.source_oid).collect();
-        let sources = source::tables(asker, Some(&oids)).await?;
         let mut names = Names::new(&self.task.config.map);
         names.keep(self.chosen.iter().map(|table| (table.source_oid, table.destination.clone())));
         let (tables, refused) = copy::targets(destination, &names, sources, |_| self.made).await?;
@@ -179,6 +177,7 @@ pub struct Ending {
 /// finished; only keys if rows of other moments are there, or will be.
 pub async fn copy(
     rows: &Rows<'_>,
+    sources: Vec<SourceTable>,
     keeper: Option<Keeper>,
     definitions: &Definitions,
     begun: Lsn,
@@ -191,7 +190,7 @@ pub async fn copy(
         Some(keeper) => keeper.asker(rows.task).await?,
         None => client(&rows.task.source, Session::query(&application_name(rows.task))).await?,
     };
-    let work = rows.plan(&asker, &reading).await?;
+    let work = rows.plan(&asker, sources, &reading).await?;
     let mut ending = Ending { problems: work.problems.clone(), ..Ending::default() };
     let tables = work.tables.clone();
     let only_keys = !is_one_moment(&work.parts, keeper.as_ref(), begun);

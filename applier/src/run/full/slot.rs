@@ -1,11 +1,9 @@
 //! The slot of a full copy: made first, with the snapshot that matches it. It waits for every transaction in progress at
 //! the source; those are named meanwhile.
 
-use std::collections::HashMap;
 use std::time::Duration;
 use tokio_postgres::Client;
 
-use super::keeper::Keeper;
 use crate::catalog::slot;
 use crate::config::Mode;
 use crate::error::{Error, Result};
@@ -13,15 +11,12 @@ use crate::pg::{Created, client_error, quote};
 use crate::run::Task;
 use crate::run::ground::Ground;
 use crate::run::sides::{Sides, application_name};
-use crate::run::{choose, source};
-use crate::state::tables::Chosen;
+use crate::run::source;
 use crate::state::{self, tasks};
 use crate::watch::phase;
 
 /// A slot is made at once unless transactions are in progress: after this it is worth saying what it waits for.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// So many slots are made before it is told that tables change all the time.
-const TRIES: usize = 5;
 
 /// A task that has not begun needs the slot's name for itself (full) or the slot (incremental). Nothing has been written
 /// anywhere yet.
@@ -69,55 +64,6 @@ pub async fn make(task: &Task, ground: &mut Ground) -> Result<Created> {
     }
     tracing::info!(lsn = %created.consistent_point, "made the slot {slot}");
     Ok(created)
-}
-
-/// The tables that the configuration chooses, locked for as long as the snapshot is held. `None`: one of them was altered or
-/// emptied between the snapshot and its lock, so that what the snapshot sees of it is gone (rule 24): a new slot is needed.
-pub async fn tables(
-    task: &Task,
-    sides: &Sides,
-    created: &Created,
-    keeper: &mut Option<Keeper>,
-) -> Result<Option<Vec<Chosen>>> {
-    *keeper = None;
-    if !task.config.copy.snapshot {
-        return choose::select(task, &sides.source_client).await.map(Some);
-    }
-    let mut kept = Keeper::of_slot(task, sides, created).await?;
-    let asker = kept.asker(task).await?;
-    let chosen = choose::select(task, &asker).await?;
-    if !kept.lock(&chosen).await? {
-        return Ok(None);
-    }
-    let (then, now) = (shapes(&asker).await?, shapes(&sides.source_client).await?);
-    let changed = chosen.iter().find(|table| then.get(&table.source_oid) != now.get(&table.source_oid));
-    if let Some(table) = changed {
-        let name = quote::readable(&table.source.0, &table.source.1);
-        tracing::warn!("{name} was altered or emptied while the slot was made; making the slot again");
-        return Ok(None);
-    }
-    *keeper = Some(kept);
-    Ok(Some(chosen))
-}
-
-/// A source whose tables are rewritten all the time is said so.
-pub fn refuse_endless(tries: usize) -> Result<()> {
-    if tries < TRIES {
-        return Ok(());
-    }
-    Err(Error::refused(
-        "chosen tables are altered or emptied again and again while the slot is made; run again when that is over",
-    ))
-}
-
-/// Where each table's rows are and what its columns are, as this session sees it.
-async fn shapes(client: &Client) -> Result<HashMap<u32, (u32, String)>> {
-    let sql = "SELECT c.oid, c.relfilenode, coalesce(pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.atttypid, \
-               a.atttypmod, a.attisdropped, pg_catalog.quote_ident(a.attname)), ',' ORDER BY a.attnum), '') \
-               FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
-               WHERE c.relkind IN ('r', 'p') GROUP BY c.oid";
-    let rows = client.query(sql, &[]).await.map_err(client_error)?;
-    Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect())
 }
 
 async fn note(task: &Task, destination: &Client, waits_for: Option<&str>) -> Result<()> {

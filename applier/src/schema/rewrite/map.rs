@@ -77,12 +77,6 @@ impl NameMap {
             && self.constraints.is_empty()
     }
 
-    /// The schemas that rules lead to. pg_dump makes none of them for a table's rule, nor for `public`.
-    pub fn destinations(&self) -> BTreeSet<&str> {
-        let of_tables = self.tables.values().map(|(schema, _)| schema.as_str());
-        self.schemas.values().map(String::as_str).chain(of_tables).collect()
-    }
-
     /// Where what lives in this schema goes.
     pub fn schema<'a>(&'a self, schema: &'a str) -> &'a str {
         self.schemas.get(schema).map_or(schema, String::as_str)
@@ -197,6 +191,5 @@ mod tests {
         assert_eq!(map.object(PG_CLASS, "crm", "leads_id_seq"), ("eu".into(), "leads_id_seq".into()));
         assert_eq!(map.object(PG_NAMESPACE, "", "crm"), (String::new(), "c".into()));
         assert_eq!(map.object(1255, "crm", "Leads"), ("c".into(), "Leads".into()));
-        assert_eq!(map.destinations().into_iter().collect::<Vec<_>>(), ["c", "eu"]);
     }
 }
