@@ -1,11 +1,9 @@
 //! The end of a task: for now its forced end, `walferry drop`.
 
-use tokio_postgres::Client;
-
 use crate::catalog::slot;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::pg::{Conninfo, Session, client, client_error};
+use crate::pg::{Conninfo, Session, client, origin};
 use crate::state::{self, conflicts, tasks};
 
 /// Removes the slot at the source and the task's state at the destination. Both are tried, whatever happens to the other;
@@ -41,19 +39,7 @@ async fn drop_state(config: &Config) -> Result<()> {
     if state::is_installed(&destination).await? {
         tasks::remove(&mut destination, config.task.name.as_str()).await?;
     }
-    drop_origins(&destination, config.task.name.as_str()).await
-}
-
-/// The tags of the task's writers. A role that was never allowed to make origins has none to drop.
-async fn drop_origins(destination: &Client, task: &str) -> Result<()> {
-    let sql = "SELECT roname FROM pg_catalog.pg_replication_origin WHERE roname ~ ($1 || '_[0-9]+$')";
-    let like = format!("^walferry_{task}");
-    for row in destination.query(sql, &[&like]).await.map_err(client_error)? {
-        let name: String = row.get(0);
-        let drop = "SELECT pg_catalog.pg_replication_origin_drop($1)";
-        destination.execute(drop, &[&name]).await.map_err(client_error)?;
-    }
-    Ok(())
+    origin::drop_all(&destination, config.task.name.as_str()).await
 }
 
 /// Asks the task to pass over one transaction: noted at the destination, done by the next `run` or the next try.

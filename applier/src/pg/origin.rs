@@ -1,9 +1,11 @@
 //! Replication origins: the tag on what a session writes, so that a task in the other direction can leave it out
 //! (<https://www.postgresql.org/docs/current/replication-origins.html>). Only a tag: progress is the journal's business.
 
+use super::client::error as client_error;
 use super::quote;
 use super::raw::Raw;
 use crate::error::{Error, Result};
+use tokio_postgres::Client;
 
 /// Tags what this session writes with the origin `name`, which is made if it is not there.
 ///
@@ -30,4 +32,17 @@ fn advise(error: Error) -> Error {
         Some("55000" | "53400") => error.and("; raise max_replication_slots at the destination (18: max_active_replication_origins)"),
         Some(_) | None => error,
     }
+}
+
+/// Drops the tags of a task's writers, none of which may be connected any more. A role that was never allowed to make
+/// origins has none to drop.
+pub async fn drop_all(destination: &Client, task: &str) -> Result<()> {
+    let sql = "SELECT roname FROM pg_catalog.pg_replication_origin WHERE roname ~ ($1 || '_[0-9]+$')";
+    let like = format!("^walferry_{task}");
+    for row in destination.query(sql, &[&like]).await.map_err(client_error)? {
+        let name: String = row.get(0);
+        let drop = "SELECT pg_catalog.pg_replication_origin_drop($1)";
+        destination.execute(drop, &[&name]).await.map_err(client_error)?;
+    }
+    Ok(())
 }

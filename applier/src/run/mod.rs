@@ -155,7 +155,12 @@ async fn attempt(task: &Task, again: bool, begun: &mut bool) -> Result<Next> {
     }
     let (ground, stage) = advanced?;
     match stage {
-        Stage::Finished => Ok(Next::Ended(Ended::Reached)),
+        Stage::Finished => {
+            // With the ground goes the last writer, and with it the use of its tag.
+            drop(ground);
+            full::drop_origins(task).await?;
+            Ok(Next::Ended(Ended::Reached))
+        }
         Stage::CatchingUp => {
             let ready = task.stop.unless(prepare::prepare(task, ground, again)).await?;
             full::catch_up(task, ready, begun).await

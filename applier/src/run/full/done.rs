@@ -1,16 +1,23 @@
 //! The end of the full copy: sequences, and in mode `full` the slot.
 
+use std::time::Duration;
+use tokio::time::Instant;
+
 use super::definitions::Definitions;
 use crate::copy::sequences::{self, Sequence};
 use crate::error::Result;
-use crate::pg::quote;
+use crate::pg::{Session, client, origin, quote};
 use crate::run::Task;
-use crate::run::sides::Sides;
+use crate::run::ground::LOOK;
+use crate::run::sides::{Sides, application_name};
 use crate::schema::roles::{self, Which};
 use crate::select::Choice;
 use crate::state::tables::Chosen;
 use crate::state::tasks::{self, Stage};
 use crate::watch::phase;
+
+/// How long the sessions of writers that were ended get to be gone.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// Sets every chosen sequence to where the source's is now.
 pub async fn set_sequences(
@@ -32,6 +39,25 @@ pub async fn set_sequences(
     }
     tracing::info!("set {} sequences", wanted.len() - failed.len());
     Ok(())
+}
+
+/// Drops the tags of the task's writers, once their sessions are gone.
+pub async fn drop_origins(task: &Task) -> Result<()> {
+    let destination = client(&task.destination, Session::query(&application_name(task))).await?;
+    let began = Instant::now();
+    loop {
+        match origin::drop_all(&destination, task.config.task.name.as_str()).await {
+            // object_in_use
+            Err(error) if error.sqlstate() == Some("55006") && began.elapsed() < LEAVE => {
+                tokio::time::sleep(LOOK).await;
+            }
+            Err(error) if !error.class().is_transient() => {
+                tracing::warn!("the replication origins of the task are still at the destination: {error}");
+                return Ok(());
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Mode `full`: nothing follows, so the slot goes.

@@ -29,6 +29,7 @@ use crate::state::tasks::{self, Stage};
 use crate::state::{parts, progress};
 use crate::watch::phase;
 pub use definitions::Definitions;
+pub use done::drop_origins;
 pub use report::Report;
 use round::Round;
 pub use rows::Rows;
