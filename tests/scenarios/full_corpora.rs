@@ -33,7 +33,9 @@ fn two_thousand_tables_arrive() {
     let (peak, log) = (daemon.peak_memory(), daemon.log());
     assert!(peak < 150 << 20, "{peak} bytes at the peak");
     assert!(log.lines().count() < 500, "{} lines of log", log.lines().count());
-    task.source.execute("UPDATE s7.t_107 SET v = 'changed'; INSERT INTO s3.t_1003 (v) VALUES ('new')");
+    task.source.execute(
+        "UPDATE s7.t_107 SET v = 'changed'; DELETE FROM s9.t_1999; INSERT INTO s0.t_0 (v) VALUES ('new')",
+    );
     task.wait_level();
     task.assert_equal();
     assert_eq!(task.status()["tables"].as_array().map(Vec::len), Some(2000));

@@ -64,12 +64,20 @@ pub async fn select(task: &Task, source: &Client) -> Result<Vec<Chosen>> {
             Chosen { source_oid, source: (schema, table), destination }
         })
         .collect();
-    if chosen.is_empty() && task.config.objects.scope == Scope::Tables {
+    if chosen.is_empty()
+        && task.config.objects.scope == Scope::Tables
+        && !(copies && others(source, &choice).await?)
+    {
         return Err(Error::refused(
             "[objects] include and exclude choose no table of the source; correct the patterns",
         ));
     }
     Ok(chosen)
+}
+
+/// Whether views, materialized views or sequences are chosen: they have definitions, but no rows of their own.
+async fn others(source: &Client, choice: &Choice) -> Result<bool> {
+    Ok(source::others(source).await?.iter().any(|(oid, schema, name)| choice.wants(*oid, schema, name)))
 }
 
 /// Adds and takes away what the new choice differs in.

@@ -11,6 +11,7 @@ use super::sides::{Sides, application_name};
 use super::{Task, gates};
 use crate::apply::Gate;
 use crate::apply::gate::{State, Table};
+use crate::catalog;
 use crate::copy::{self, Ended, Outcome, Progress, Reading};
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, Session, Snapshot, client};
@@ -38,6 +39,8 @@ pub async fn run(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<bool
 async fn join(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<()> {
     let sides = Sides::reach(task).await?;
     let mut definitions = Definitions::read(task, &sides, None, &choices.chosen).await?;
+    let dropped = dropped(&sides, &choices.joining).await?;
+    definitions.forget(&sides, task, &dropped).await?;
     refuse(definitions.before(&sides, task, &choices.chosen).await?)?;
     refuse(definitions.rest_of_hanging(true).await?)?;
     let horizon = copy(task, &sides, choices, gate, definitions.are_made()).await?;
@@ -50,6 +53,16 @@ async fn join(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<()> {
     definitions.analyze(&choices.joining).await?;
     joined(task, &sides, &choices.joining).await?;
     refuse(problems)
+}
+
+/// Tables that the destination does not have (any more).
+async fn dropped(sides: &Sides, joining: &[Chosen]) -> Result<Vec<u32>> {
+    let names: Vec<_> = joining.iter().map(|table| table.destination.clone()).collect();
+    let there = catalog::tables(&sides.destination_client, &names).await?;
+    let has = |(schema, name): &(String, String)| {
+        there.iter().any(|table| table.schema == *schema && table.name == *name)
+    };
+    Ok(joining.iter().filter(|table| !has(&table.destination)).map(|table| table.source_oid).collect())
 }
 
 fn refuse(problems: Vec<String>) -> Result<()> {

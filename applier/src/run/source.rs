@@ -130,6 +130,14 @@ pub async fn heartbeat(client: &Client) -> Result<()> {
     client.batch_execute("SELECT walferry.heartbeat()").await.map_err(client_error)
 }
 
+/// The views, materialized views and sequences of the source: oid, schema, name.
+pub async fn others(client: &Client) -> Result<Vec<(u32, String, String)>> {
+    let sql = "SELECT c.oid, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm', 'S')";
+    let rows = client.query(sql, &[]).await.map_err(client_error)?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+}
+
 /// The ordinary and partitioned tables of the source: oid, schema, name. Unlogged ones only if wanted: their changes are
 /// not in the stream.
 pub async fn tables(client: &Client, unlogged: bool) -> Result<Vec<(u32, String, String)>> {

@@ -38,11 +38,6 @@ impl Stop {
         Ok(Self { requested, number })
     }
 
-    /// For those who look at it at every step.
-    pub fn watch(&self) -> watch::Receiver<bool> {
-        self.requested.clone()
-    }
-
     /// What a command ends with that was stopped before it was done.
     pub fn exit_status(&self) -> u8 {
         128 + *self.number.borrow()

@@ -1,11 +1,10 @@
 //! Ownership and privileges as steps: who may have what at the destination, and in which order objects change hands.
 
-use std::collections::HashMap;
-
 use super::grants;
 use super::kind::Kind;
 use super::order::ById;
 use super::owner;
+use super::roles_at::Losses;
 use super::scope::Ends;
 use super::step::{Part, Pass, Step};
 use super::toc::Entry;
@@ -14,18 +13,18 @@ use crate::error::Result;
 /// A role and why it cannot have what it had.
 type Lost = (String, String);
 
-/// The steps that give objects to their owners, and what owners lose: role, reason, object.
+/// The steps that give objects to their owners.
 pub fn owners<'a>(
     ends: &Ends<'_>,
     carried: impl Iterator<Item = &'a Entry>,
-    names: &HashMap<i32, String>,
-) -> Result<(Vec<Step>, Vec<(String, String, String)>)> {
-    let (mut steps, mut lost) = (Vec::new(), Vec::new());
+    losses: &mut Losses,
+) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
     for entry in carried {
         let Some(sql) = owner::statement(entry) else { continue };
-        let object = &names[&entry.id];
+        let object = &ends.names[&entry.id];
         match ends.roles.objection_as_owner(&entry.owner) {
-            Some(reason) => lost.push((entry.owner.clone(), reason, object.clone())),
+            Some(reason) => losses.add(&entry.owner, "owner of", reason, object),
             None if is_used_as_it_is(ends, entry) => {}
             None => {
                 // Event triggers are made last of all.
@@ -35,7 +34,7 @@ pub fn owners<'a>(
             }
         }
     }
-    Ok((steps, lost))
+    Ok(steps)
 }
 
 /// A schema that the destination has already keeps its owner.

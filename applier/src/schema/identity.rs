@@ -66,7 +66,6 @@ fn is_identifier(kind: &Kind) -> bool {
             | Kind::Constraint
             | Kind::ForeignKey
             | Kind::CheckConstraint
-            | Kind::NotNullConstraint
             | Kind::Default
             | Kind::Rule
             | Kind::Trigger

@@ -55,10 +55,8 @@ kinds! {
     Collation = "COLLATION",
     /// COMMENT ON.
     Comment = "COMMENT",
-    /// A primary key, unique or exclusion constraint.
+    /// A primary key, unique or exclusion constraint, or an unchecked NOT NULL (18).
     Constraint = "CONSTRAINT",
-    /// A not-null constraint that stands apart from its table (18).
-    NotNullConstraint = "NOT NULL CONSTRAINT",
     /// An encoding conversion.
     Conversion = "CONVERSION",
     /// The database itself.

@@ -71,9 +71,7 @@ pub fn by_kind(entry: &Entry) -> Verdict {
         Kind::ForeignKey | Kind::Function | Kind::Index | Kind::IndexAttach | Kind::Language => {
             Verdict::Carried
         }
-        Kind::MaterializedView | Kind::NotNullConstraint | Kind::Operator | Kind::OperatorClass => {
-            Verdict::Carried
-        }
+        Kind::MaterializedView | Kind::Operator | Kind::OperatorClass => Verdict::Carried,
         Kind::OperatorFamily | Kind::Policy | Kind::Procedure | Kind::RowSecurity | Kind::Rule => {
             Verdict::Carried
         }

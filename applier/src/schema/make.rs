@@ -144,6 +144,12 @@ impl Maker {
         Ok(told)
     }
 
+    /// Lets objects be made again.
+    pub fn forget(&self, objects: &[String]) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|object| !objects.contains(object));
+    }
+
     pub(super) async fn hand(&self) -> Result<Hand> {
         Hand::open(&self.conninfo, &self.application_name).await
     }

@@ -48,7 +48,7 @@ fn object(entry: &Entry) -> Option<String> {
             None
         }
         Kind::ForeignDataWrapper | Kind::ForeignServer | Kind::ForeignTable | Kind::Index => None,
-        Kind::IndexAttach | Kind::MaterializedViewData | Kind::NotNullConstraint | Kind::Policy => None,
+        Kind::IndexAttach | Kind::MaterializedViewData | Kind::Policy => None,
         Kind::Publication | Kind::PublicationSchema | Kind::PublicationTable | Kind::RowSecurity => None,
         Kind::Rule | Kind::SearchPath | Kind::SecurityLabel | Kind::SequenceOwnedBy | Kind::SequenceSet => {
             None

@@ -111,10 +111,9 @@ impl<'a> Planner<'a> {
             steps.extend(self.of_entry(entry).map_err(|error| error.context(object))?);
         }
         steps.extend(self.refreshes());
-        let (owned, lost) = hands::owners(self.ends, self.carried(), self.ends.names)?;
-        steps.extend(owned);
-        lost.into_iter()
-            .for_each(|(role, reason, object)| self.losses.add(&role, "owner of", reason, &object));
+        let mut losses = std::mem::take(&mut self.losses);
+        steps.extend(hands::owners(self.ends, self.carried(), &mut losses)?);
+        self.losses = losses;
         hands::order(&mut steps, &self.by_id);
         order::link(&mut steps, &self.by_id);
         Ok(steps)
@@ -138,16 +137,18 @@ impl<'a> Planner<'a> {
         (0..).zip(wanted).map(step).collect()
     }
 
-    /// The schema that an entry's object goes to; of a schema, its own name there.
+    /// The schema that an entry's object goes to, unless it is the system's; of a schema, its own name there.
     fn home(&self, entry: &Entry) -> Option<String> {
         let (schema, name) = self.ends.destination_name(entry)?;
         let home = if entry.kind == Kind::Schema { name } else { schema };
-        (!home.is_empty()).then_some(home)
+        (!home.is_empty() && !home.starts_with("pg_")).then_some(home)
     }
 
-    /// Schemas are made apart; extensions that the destination has are used as they are.
+    /// Schemas are made apart; extensions that the destination has are used as they are, with what is said of them there.
     fn is_there(&self, entry: &Entry) -> bool {
-        entry.kind == Kind::Extension && self.ends.is_present(entry)
+        let used = |entry: &Entry| entry.kind == Kind::Extension && self.ends.is_present(entry);
+        let mut about = entry.dependencies.iter().filter_map(|id| self.by_id.get(id));
+        used(entry) || (entry.kind == Kind::Comment && about.any(|about| used(about)))
     }
 
     /// Chosen tables do not change what is granted on or said of a schema that the destination has.
@@ -195,12 +196,12 @@ impl<'a> Planner<'a> {
 
     fn pieces(&mut self, entry: &Entry) -> Result<Vec<Step>> {
         let step = self.step(entry);
-        Ok(match split::pieces(entry, self.facts()) {
+        let first_name = split::first_name(&entry.kind, &step.object);
+        Ok(match split::pieces(entry, self.facts(), self.large(&step.object, &first_name)) {
             Pieces::Whole(sql) => vec![Step { statements: vec![self.sql(entry, &sql)?], ..step }],
             Pieces::IndexFirst(index, constraint) => {
                 let locks = step.locks.iter().map(|(table, _)| (*table, Lock::Shared)).collect();
-                let object = format!("INDEX OF {}", step.object);
-                let first = Step { id: (entry.id, Part::First), object, locks, ..step.clone() };
+                let first = Step { id: (entry.id, Part::First), object: first_name, locks, ..step.clone() };
                 vec![
                     Step { statements: vec![self.sql(entry, &index)?], ..first },
                     Step { statements: vec![self.sql(entry, &constraint)?], pages: 0, ..step },
@@ -208,14 +209,22 @@ impl<'a> Planner<'a> {
             }
             Pieces::ValidateAfter(add, validate) => {
                 let locks = locks::of_validation(entry, self.facts());
-                let object = format!("UNCHECKED {}", step.object);
-                let first = Step { id: (entry.id, Part::First), object, ..step.clone() };
+                let first = Step { id: (entry.id, Part::First), object: first_name, ..step.clone() };
                 vec![
                     Step { statements: vec![self.sql(entry, &add)?], ..first },
                     Step { statements: vec![self.sql(entry, &validate)?], locks, ..step },
                 ]
             }
         })
+    }
+
+    /// What was begun in one way goes on so, whatever the table has grown to since.
+    fn large(&self, whole: &str, first: &str) -> i64 {
+        match (self.ends.made.contains(whole), self.ends.made.contains(first)) {
+            (_, true) => 0,
+            (true, false) => i64::MAX,
+            (false, false) => split::LARGE,
+        }
     }
 
     /// The statements with the destination's names; where a name could not be seen, the user is told.
@@ -323,3 +332,6 @@ impl<'a> Planner<'a> {
 fn reads_rows(kind: &Kind) -> bool {
     matches!(kind, Kind::Index | Kind::Constraint | Kind::ForeignKey)
 }
+
+#[cfg(test)]
+mod tests;

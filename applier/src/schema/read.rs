@@ -8,12 +8,14 @@ use super::Renaming;
 use super::dump::Request;
 use super::facts::{Facts, Relation};
 use super::identity;
+use super::left_out::LeftOut;
 use super::objects::{self, Named, Present};
 use super::plan::Plan;
 use super::roles_at::Roles;
 use super::scope::{Ends, Wanted};
 use super::toc::Archive;
 use super::tool::Tool;
+use crate::config::Scope;
 use crate::error::{Error, Result};
 use crate::pg::{self, Conninfo, Session, client_error, quote};
 
@@ -23,13 +25,19 @@ pub struct Source {
     facts: Facts,
     named: Named,
     names: HashMap<i32, String>,
+    extensions: Vec<Version>,
 }
+
+/// An extension and its version.
+type Version = (String, String);
 
 /// What the destination has.
 pub struct Destination {
     present: Present,
     roles: Roles,
     made: HashSet<String>,
+    /// As they are, or as they would be made.
+    extensions: HashMap<String, String>,
 }
 
 impl Source {
@@ -49,6 +57,8 @@ impl Source {
         let facts = Facts::read(&client).await?;
         let named = objects::read(&client).await?;
         let without = unreadable(&client, &facts, wanted).await?;
+        let installed = "SELECT extname::text, extversion FROM pg_catalog.pg_extension ORDER BY 1";
+        let extensions = versions(&client, installed).await?;
         let encoding = text(&client, "SELECT pg_catalog.current_setting('server_encoding')").await?;
         let request = Request {
             source: conninfo,
@@ -59,7 +69,7 @@ impl Source {
         };
         let archive = tool.dump(&request).await?;
         client.batch_execute("COMMIT").await.map_err(client_error)?;
-        Ok(Self { names: identity::names(&archive.entries), archive, facts, named })
+        Ok(Self { names: identity::names(&archive.entries), archive, facts, named, extensions })
     }
 
     /// What is to be done at the destination.
@@ -82,15 +92,34 @@ impl Source {
             roles: &destination.roles,
             renaming,
         };
-        Plan::new(&ends, wanted)
+        let mut plan = Plan::new(&ends, wanted)?;
+        if wanted.scope == Scope::Database {
+            plan.left_out.extend(self.extensions.iter().filter_map(|here| other_version(here, destination)));
+        }
+        Ok(plan)
     }
 }
 
 impl Destination {
     /// Asks the destination; `made` are the names that the journal has as made.
     pub async fn read(client: &Client, roles: Roles, made: HashSet<String>) -> Result<Self> {
-        Ok(Self { present: Present::of(&objects::read(client).await?), roles, made })
+        let available = "SELECT name::text, coalesce(installed_version, default_version) \
+                         FROM pg_catalog.pg_available_extensions WHERE default_version IS NOT NULL";
+        let extensions = versions(client, available).await?.into_iter().collect();
+        Ok(Self { present: Present::of(&objects::read(client).await?), roles, made, extensions })
     }
+}
+
+async fn versions(client: &Client, sql: &str) -> Result<Vec<Version>> {
+    let rows = client.query(sql, &[]).await.map_err(client_error)?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// An extension brings its own objects: those of another version may differ. One that is not there at all fails by name.
+fn other_version((name, here): &Version, destination: &Destination) -> Option<LeftOut> {
+    let there = destination.extensions.get(name).filter(|there| *there != here && name != "walferry")?;
+    let object = format!("the version of EXTENSION {}", quote::readable_ident(name));
+    Some(LeftOut { object, reason: format!("it is {here} at the source and {there} at the destination") })
 }
 
 /// Begins a transaction that sees what the snapshot sees, or one whose snapshot others can take.

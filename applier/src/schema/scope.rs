@@ -12,6 +12,7 @@ use super::roles_at::Roles;
 use super::toc::{Archive, Entry};
 use super::{Renaming, identity};
 use crate::config::Scope;
+use crate::pg::quote::readable;
 
 /// Whether a relation is chosen: itself first, then its partitioned ancestors, each as oid, schema and name.
 pub type Chosen<'a> = dyn Fn(&[(u32, &str, &str)]) -> bool + Send + Sync + 'a;
@@ -253,7 +254,7 @@ impl Judge<'_> {
         let Some(id) = entry.dependencies.iter().copied().find(|id| self.is_absent(entry, *id)) else {
             return;
         };
-        let needed = self.ends.names[&id].clone();
+        let needed = self.absent_name(entry, id);
         let verdict = match &entry.kind {
             Kind::Comment | Kind::Acl | Kind::SecurityLabel | Kind::IndexAttach => Verdict::Passed,
             _ if self.is_ours(id) => Verdict::Passed,
@@ -264,6 +265,23 @@ impl Judge<'_> {
             _ => Verdict::LeftOut(format!("it needs {needed}, which is not carried over")),
         };
         self.verdicts.insert(entry.id, verdict);
+    }
+
+    /// What an entry needs and that will not be there; a table says more than what hangs on it.
+    fn absent(&self, entry: &Entry) -> Option<i32> {
+        let absent = entry.dependencies.iter().copied().filter(|id| self.is_absent(entry, *id));
+        let is_table = |id: &i32| self.by_id.get(id).is_some_and(|needed| needed.kind == Kind::Table);
+        absent.clone().find(is_table).or(absent.clone().next())
+    }
+
+    /// The name of what is absent; of a foreign key, its table, though the archive may know only of the key there.
+    fn absent_name(&self, entry: &Entry, id: i32) -> String {
+        let hung = self.ends.facts.attached.get(&(entry.catalog, entry.oid));
+        let referenced = hung.and_then(|hung| hung.referenced).filter(|table| !self.is_chosen(*table));
+        match referenced.and_then(|table| self.ends.facts.relations.get(&table)) {
+            Some(table) => format!("{} {}", Kind::Table, readable(&table.schema, &table.name)),
+            None => self.ends.names[&id].clone(),
+        }
     }
 
     /// A table must not be left out in silence of its rows.
@@ -282,7 +300,9 @@ impl Judge<'_> {
         let Some(needed) = self.by_id.get(&id) else { return false };
         let carried = self.verdicts.get(&id) == Some(&Verdict::Carried);
         // Chosen tables bring their schemas; another schema is missing only with what is in it.
-        if needed.kind == Kind::Schema {
+        // A partition's index can be made without its parent's, whose table is missing or there.
+        let is_index = |entry: &Entry| matches!(entry.kind, Kind::Index | Kind::Constraint);
+        if needed.kind == Kind::Schema || is_index(needed) && is_index(entry) {
             return false;
         }
         // A foreign key to what is not chosen is left out even where the destination has such a table: its rows
@@ -314,3 +334,6 @@ impl Judge<'_> {
         Scoped { verdicts: self.verdicts, left_out, missing: self.missing }
     }
 }
+
+#[cfg(test)]
+mod tests;

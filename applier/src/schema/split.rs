@@ -8,7 +8,15 @@ use super::toc::Entry;
 use crate::pg::quote::ident;
 
 /// From this many 8 kB pages on, two steps are worth their commit.
-const LARGE: i64 = 512;
+pub const LARGE: i64 = 512;
+
+/// What the first of two steps is called, by the name of the whole.
+pub fn first_name(kind: &Kind, object: &str) -> String {
+    match kind {
+        Kind::ForeignKey => format!("UNCHECKED {object}"),
+        _ => format!("INDEX OF {object}"),
+    }
+}
 
 /// What an entry runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,23 +29,43 @@ pub enum Pieces {
     ValidateAfter(String, String),
 }
 
-/// The pieces of an entry's definition, with the source's names.
-pub fn pieces(entry: &Entry, facts: &Facts) -> Pieces {
-    let hung = facts.attached.get(&(entry.catalog, entry.oid));
+/// The pieces of an entry's definition, with the source's names; of a table of at least so many pages they are two.
+pub fn pieces(entry: &Entry, facts: &Facts, large: i64) -> Pieces {
+    let facts = Sized { facts, large };
+    let hung = facts.facts.attached.get(&(entry.catalog, entry.oid));
     let pieces = hung.and_then(|hung| match &entry.kind {
-        Kind::Constraint => index_first(entry, hung, facts),
-        Kind::ForeignKey => validate_after(entry, hung, facts),
+        Kind::Constraint => index_first(entry, hung, &facts),
+        Kind::ForeignKey => validate_after(entry, hung, &facts),
         _ => None,
     });
-    pieces.unwrap_or_else(|| Pieces::Whole(entry.definition.clone()))
+    pieces.unwrap_or_else(|| Pieces::Whole(whole(entry)))
 }
 
-fn large<'a>(facts: &'a Facts, oid: u32) -> Option<&'a Relation> {
-    facts.relations.get(&oid).filter(|table| table.kind == 'r' && table.pages >= LARGE)
+/// A partitioned table's access method (17 and later) is for partitions to come, and cannot stand in its definition.
+fn whole(entry: &Entry) -> String {
+    match (&entry.access_method, entry.relkind, &entry.schema) {
+        (Some(method), Some('p'), Some(schema)) => {
+            let (schema, name, method) = (ident(schema), ident(&entry.tag), ident(method));
+            format!("{}ALTER TABLE {schema}.{name} SET ACCESS METHOD {method};\n", entry.definition)
+        }
+        _ => entry.definition.clone(),
+    }
 }
 
-fn index_first(entry: &Entry, hung: &Attached, facts: &Facts) -> Option<Pieces> {
-    let (table, index) = (large(facts, hung.table)?, hung.index.as_ref()?);
+/// The facts, and which tables are large.
+struct Sized<'a> {
+    facts: &'a Facts,
+    large: i64,
+}
+
+impl Sized<'_> {
+    fn table(&self, oid: u32) -> Option<&Relation> {
+        self.facts.relations.get(&oid).filter(|table| table.kind == 'r' && table.pages >= self.large)
+    }
+}
+
+fn index_first(entry: &Entry, hung: &Attached, facts: &Sized<'_>) -> Option<Pieces> {
+    let (table, index) = (facts.table(hung.table)?, hung.index.as_ref()?);
     let name = ident(constraint(entry, table)?);
     let what = if hung.is_primary { "PRIMARY KEY" } else { "UNIQUE" };
     let rest = after_first(&entry.definition)?;
@@ -45,10 +73,10 @@ fn index_first(entry: &Entry, hung: &Attached, facts: &Facts) -> Option<Pieces> 
     Some(Pieces::IndexFirst(format!("{index};\n"), constraint))
 }
 
-fn validate_after(entry: &Entry, hung: &Attached, facts: &Facts) -> Option<Pieces> {
-    let table = large(facts, hung.table)?;
+fn validate_after(entry: &Entry, hung: &Attached, facts: &Sized<'_>) -> Option<Pieces> {
+    let table = facts.table(hung.table)?;
     // PostgreSQL before 18 does not take unchecked foreign keys of partitioned tables.
-    facts.relations.get(&hung.referenced?).filter(|referenced| referenced.kind == 'r')?;
+    facts.facts.relations.get(&hung.referenced?).filter(|referenced| referenced.kind == 'r')?;
     let unchecked = ["NOT VALID", "NOT ENFORCED"].iter().any(|words| entry.definition.contains(words));
     let statement = entry.definition.trim_end().strip_suffix(';')?;
     if unchecked || !after_first(&entry.definition)?.is_empty() {
@@ -113,7 +141,7 @@ mod tests {
         let definition = "ALTER TABLE ONLY public.\"or ders\"\n    ADD CONSTRAINT orders_pkey PRIMARY KEY (id);\n\n\
                           ALTER TABLE ONLY public.\"or ders\" REPLICA IDENTITY USING INDEX orders_pkey;\n";
         let entry = hanging("CONSTRAINT", "or ders orders_pkey", definition);
-        let Pieces::IndexFirst(index, constraint) = pieces(&entry, &facts(LARGE, primary())) else {
+        let Pieces::IndexFirst(index, constraint) = pieces(&entry, &facts(LARGE, primary()), LARGE) else {
             panic!()
         };
         assert_eq!(index, "CREATE UNIQUE INDEX orders_pkey ON public.\"or ders\" USING btree (id);\n");
@@ -122,8 +150,17 @@ mod tests {
             "ALTER TABLE ONLY \"public\".\"or ders\" ADD CONSTRAINT \"orders_pkey\" PRIMARY KEY USING INDEX \
              \"orders_pkey\";\nALTER TABLE ONLY public.\"or ders\" REPLICA IDENTITY USING INDEX orders_pkey;\n"
         );
-        let small = pieces(&entry, &facts(LARGE - 1, primary()));
+        let small = pieces(&entry, &facts(LARGE - 1, primary()), LARGE);
         assert_eq!(small, Pieces::Whole(definition.to_owned()));
+    }
+
+    #[test]
+    fn a_partitioned_table_gets_its_access_method_after() {
+        let mut table = entry(1, "TABLE", Some("public"), "p");
+        (table.access_method, table.relkind) = (Some("heap2".to_owned()), Some('p'));
+        table.definition = "CREATE TABLE public.p (a integer) PARTITION BY RANGE (a);\n".to_owned();
+        let Pieces::Whole(sql) = pieces(&table, &Facts::default(), LARGE) else { panic!() };
+        assert!(sql.ends_with(";\nALTER TABLE \"public\".\"p\" SET ACCESS METHOD \"heap2\";\n"), "{sql}");
     }
 
     #[test]
@@ -132,12 +169,12 @@ mod tests {
             Attached { referenced: Some(11), is_key: false, is_primary: false, index: None, ..primary() };
         let definition = "ALTER TABLE ONLY public.\"or ders\"\n    ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES public.people(id);\n";
         let entry = hanging("FK CONSTRAINT", "or ders f", definition);
-        let Pieces::ValidateAfter(add, validate) = pieces(&entry, &facts(LARGE, hung.clone())) else {
+        let Pieces::ValidateAfter(add, validate) = pieces(&entry, &facts(LARGE, hung.clone()), LARGE) else {
             panic!()
         };
         assert!(add.ends_with("REFERENCES public.people(id) NOT VALID;\n"), "{add}");
         assert_eq!(validate, "ALTER TABLE ONLY \"public\".\"or ders\" VALIDATE CONSTRAINT \"f\";\n");
         let unchecked = hanging("FK CONSTRAINT", "or ders f", &add);
-        assert_eq!(pieces(&unchecked, &facts(LARGE, hung)), Pieces::Whole(add));
+        assert_eq!(pieces(&unchecked, &facts(LARGE, hung), LARGE), Pieces::Whole(add));
     }
 }

@@ -59,6 +59,13 @@ pub async fn made(client: &Client, task: &str) -> Result<HashSet<String>> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Takes objects out of the journal.
+pub async fn forget(client: &Client, task: &str, objects: &[String]) -> Result<()> {
+    let sql = "DELETE FROM walferry_state.definitions WHERE task = $1 AND object = ANY ($2)";
+    client.execute(sql, &[&task, &objects]).await.map_err(client_error)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

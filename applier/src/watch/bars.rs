@@ -71,11 +71,6 @@ impl Progress {
         Self { names: names.into_iter().collect(), pace: Pace::default(), view }
     }
 
-    /// Names of tables that join later.
-    pub fn name(&mut self, names: impl IntoIterator<Item = (u32, String)>) {
-        self.names.extend(names);
-    }
-
     /// Shows how far the tables are.
     pub fn show(&mut self, tables: &[TableProgress]) {
         let (now, sum) = (Instant::now(), Tally::of(tables));

@@ -118,6 +118,23 @@ impl Definitions {
         Ok(())
     }
 
+    /// Forgets that it made these tables, by their oid at the source, and what hangs on them: somebody dropped them since.
+    pub async fn forget(&self, sides: &Sides, task: &Task, oids: &[u32]) -> Result<()> {
+        let Some(work) = &self.work else { return Ok(()) };
+        let mut gone: HashSet<_> = HashSet::new();
+        let mut objects = Vec::new();
+        for step in &work.plan.steps {
+            let is_gone = step.relation.is_some_and(|oid| oids.contains(&oid));
+            if is_gone || step.needs.iter().any(|need| gone.contains(need)) {
+                gone.insert(step.id);
+                objects.push(step.object.clone());
+            }
+        }
+        definitions::forget(&sides.destination_client, task.config.task.name.as_str(), &objects).await?;
+        work.maker.forget(&objects);
+        Ok(())
+    }
+
     /// What a relation of the source is called at the destination.
     pub fn name_of(&self, schema: &str, name: &str) -> (String, String) {
         match &self.work {
@@ -194,7 +211,8 @@ async fn plan(
     renamed: &Renamed,
     chosen: &[Chosen],
 ) -> Result<Plan> {
-    let roles = roles::read(&sides.source_client, Which::Concerned).await?;
+    // All of them: what is pinned, as the bootstrap superuser is, does not count as concerned.
+    let roles = roles::read(&sides.source_client, Which::All).await?;
     let usable = roles::existing(&sides.destination_client, &roles).await?;
     let reasons = usable.left_out.into_iter().map(|left| (left.role, left.reason)).collect();
     let roles = Roles { grantees: usable.grantees, owners: usable.owners, reasons };

@@ -247,13 +247,14 @@ async fn tell(
     let mut told = Told::default();
     while let Some(Ended { oid, outcome }) = ended.recv().await {
         match outcome {
-            Outcome::Copied => drop(copied.send(Copied::Table(oid))),
+            // Who builds indexes may have ended with an error of its own.
+            Outcome::Copied => copied.send(Copied::Table(oid)).unwrap_or_default(),
             Outcome::Failed(error) => told.failed.push(error.to_string()),
             Outcome::Changed => told.changed.push(oid),
         }
     }
     if complete && told.failed.is_empty() && told.changed.is_empty() {
-        drop(copied.send(Copied::All));
+        copied.send(Copied::All).unwrap_or_default();
     }
     told
 }

@@ -51,17 +51,18 @@ pub async fn make(task: &Task, ground: &mut Ground) -> Result<Created> {
     let Ground { replication, sides: Sides { source_client, destination_client, .. }, .. } = ground;
     let making = replication.create_slot(&slot, task.config.copy.snapshot);
     tokio::pin!(making);
-    let mut told = String::new();
+    let mut told = Vec::new();
     let created = loop {
         let waited = tokio::select! {
             created = &mut making => break created?,
             () = tokio::time::sleep(PATIENCE) => blockers(task, source_client).await?,
         };
-        if let Some(waited) = waited.filter(|waited| *waited != told) {
+        let Some((who, waited)) = waited else { continue };
+        if who != told {
             tracing::warn!("the slot waits for {waited}");
-            note(task, destination_client, Some(&waited)).await?;
-            told = waited;
+            told = who;
         }
+        note(task, destination_client, Some(&waited)).await?;
     };
     if !told.is_empty() {
         note(task, destination_client, None).await?;
@@ -123,8 +124,8 @@ async fn note(task: &Task, destination: &Client, waits_for: Option<&str>) -> Res
     tasks::note_wait(destination, task.config.task.name.as_str(), phase::FULL, waits_for).await
 }
 
-/// The transactions that the walsender waits for; of other roles' only a monitor sees the times.
-async fn blockers(task: &Task, source: &Client) -> Result<Option<String>> {
+/// The transactions that the walsender waits for, by process and in words; of other roles' only a monitor sees the times.
+async fn blockers(task: &Task, source: &Client) -> Result<Option<(Vec<i32>, String)>> {
     let sql = "SELECT w.pid, b.usename::text, b.application_name, \
                pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - b.xact_start)::bigint, \
                pg_catalog.to_char(b.query_start, 'YYYY-MM-DD HH24:MI:SSOF') \
@@ -133,16 +134,17 @@ async fn blockers(task: &Task, source: &Client) -> Result<Option<String>> {
                LEFT JOIN pg_catalog.pg_stat_activity b ON b.pid = w.pid \
                WHERE a.application_name = $1 AND a.backend_type = 'walsender'";
     let rows = source.query(sql, &[&application_name(task)]).await.map_err(client_error)?;
-    let mut found: Vec<String> = Vec::new();
+    let (mut pids, mut found) = (Vec::new(), Vec::new());
     for row in rows {
         let pid: i32 = row.get(0);
+        pids.push(pid);
         found.push(match pid {
             // A prepared transaction has no process.
             0 => prepared(source).await?,
             pid => described(pid, row.get(1), row.get(2), row.get(3), row.get(4)),
         });
     }
-    Ok((!found.is_empty()).then(|| found.join("; ")))
+    Ok((!found.is_empty()).then(|| (pids, found.join("; "))))
 }
 
 fn described(

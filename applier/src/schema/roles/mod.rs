@@ -28,7 +28,7 @@ use crate::pg::quote;
 pub enum Which {
     /// All of the server's.
     All,
-    /// Those that own or are granted something in this database, and the members of those.
+    /// Those that own or are granted something in this database, the members of those, and what all these are members of.
     Concerned,
 }
 

@@ -35,6 +35,7 @@ SELECT r.oid, r.rolname::text, r.oid = 10 OR r.rolname ~ '^pg_' AS built_in,
        r.rolcanlogin, r.rolinherit, r.rolcreatedb, r.rolconnlimit, r.rolvaliduntil::text
 FROM pg_catalog.pg_roles r
 WHERE $1 OR r.oid IN (SELECT oid FROM concerned)
+   OR r.oid IN (SELECT h.oid FROM reach h JOIN concerned c ON c.oid = h.role)
 ORDER BY r.rolname";
 
 const MAY_READ_HASHES: &str =
