@@ -14,6 +14,10 @@ use crate::state::parts::{self, Part, Unit};
 
 /// A part is not smaller than this, in bytes at the source.
 const SMALLEST: i64 = 32 << 20;
+/// A table that is not larger stays whole, in bytes at the source.
+const WHOLE: i64 = 2 * SMALLEST;
+/// Whole tables may keep one worker longer than an even share by this factor.
+const UNEVEN: f64 = 1.1;
 /// A table has no more parts than this.
 const MOST: i64 = 64;
 /// So many blocks are sampled for the bounds of key ranges.
@@ -93,8 +97,8 @@ struct Cuts<'a> {
     source: &'a Client,
     reading: &'a Reading,
     tid_ranges: bool,
-    /// Smaller tables stay whole.
-    whole: i64,
+    /// The tables that are cut, by their oids.
+    cut: HashSet<u32>,
     /// How many source tables go to a table of the destination, by its oid.
     sources: HashMap<u32, usize>,
 }
@@ -103,14 +107,16 @@ impl<'a> Cuts<'a> {
     async fn new(source: &'a Client, tables: &[Arc<CopyTable>], terms: Terms<'a>) -> Result<Self> {
         let version = source.query_one("SHOW server_version", &[]).await.map_err(client_error)?;
         let tid_ranges = major(version.get(0)).is_some_and(|major| major >= TID_RANGES);
-        let total: i64 = tables.iter().map(|table| table.source.bytes).sum();
-        let share = total / (terms.jobs as i64 * 4).max(1);
-        let whole = match terms.reading {
-            Reading::Shared { .. } if terms.jobs < 2 => i64::MAX,
-            Reading::Shared { .. } => share.max(2 * SMALLEST),
-            Reading::Own => 2 * SMALLEST,
+        let sizes: Vec<(u32, i64)> =
+            tables.iter().map(|table| (table.source.oid, table.source.bytes)).collect();
+        let cut = match terms.reading {
+            Reading::Shared { .. } => unbalanced(sizes, terms.jobs),
+            // No snapshot is to be held for long.
+            Reading::Own => {
+                sizes.into_iter().filter(|(_, bytes)| *bytes > WHOLE).map(|(oid, _)| oid).collect()
+            }
         };
-        Ok(Self { source, reading: terms.reading, tid_ranges, whole, sources: sources(tables) })
+        Ok(Self { source, reading: terms.reading, tid_ranges, cut, sources: sources(tables) })
     }
 
     async fn of(&self, table: &CopyTable, filled: bool) -> Result<Vec<Part>> {
@@ -119,7 +125,7 @@ impl<'a> Cuts<'a> {
         }
         let source = &table.source;
         let count = (source.bytes / SMALLEST).clamp(1, MOST);
-        let may = source.bytes > self.whole && source.condition.is_none();
+        let may = self.cut.contains(&source.oid) && source.condition.is_none();
         match (self.reading, &source.range_column) {
             (Reading::Shared { .. }, _) if may && self.tid_ranges && source.heap => {
                 let bounds = even(i64::from(source.blocks), count);
@@ -175,6 +181,28 @@ fn keeps_apart(table: &CopyTable, column: &str) -> bool {
 
 fn is_about_the_table(error: &Error) -> bool {
     error.sqlstate().is_some() && !error.class().is_transient()
+}
+
+/// The tables to cut so that all workers have as much to do: as few as possible, the largest first, because whole tables
+/// are cheaper (no query, and frozen rows).
+fn unbalanced(mut sizes: Vec<(u32, i64)>, jobs: usize) -> HashSet<u32> {
+    sizes.sort_by_key(|(oid, bytes)| (std::cmp::Reverse(*bytes), *oid));
+    let share = sizes.iter().map(|(_, bytes)| bytes).sum::<i64>() as f64 / jobs.max(1) as f64;
+    let is_even = |whole: &[(u32, i64)]| longest(whole, jobs) as f64 <= share * UNEVEN;
+    let stays = |at: &usize| is_even(&sizes[*at..]) || sizes[*at].1 <= WHOLE;
+    let cut = (0..sizes.len()).find(stays).unwrap_or(sizes.len());
+    sizes[..cut].iter().map(|(oid, _)| *oid).collect()
+}
+
+/// What the busiest worker gets if each takes the next table once it is free.
+fn longest(sizes: &[(u32, i64)], jobs: usize) -> i64 {
+    let mut loads = vec![0; jobs.max(1)];
+    for (_, bytes) in sizes {
+        if let Some(least) = loads.iter_mut().min() {
+            *least += bytes;
+        }
+    }
+    loads.into_iter().max().unwrap_or_default()
 }
 
 /// Counts the sources of each destination table; the leaves of one root count once.
@@ -248,6 +276,23 @@ mod tests {
         assert!(with(&[]) && with(&[&["id"], &["mail", "id"]]));
         assert!(!with(&[&["id"], &["mail"]]));
         assert!(!with(&[&[]]));
+    }
+
+    #[test]
+    fn no_more_is_cut_than_keeps_all_workers_busy() {
+        let cut = |megabytes: &[i64], jobs: usize| {
+            let sizes = megabytes.iter().enumerate().map(|(at, size)| (at as u32, size << 20)).collect();
+            let mut cut: Vec<u32> = unbalanced(sizes, jobs).into_iter().collect();
+            cut.sort_unstable();
+            cut
+        };
+        assert!(cut(&[400], 1).is_empty());
+        assert_eq!(cut(&[400], 2), [0]);
+        assert!(cut(&[60, 1], 2).is_empty());
+        assert!(cut(&[170, 150, 35, 25], 2).is_empty());
+        assert_eq!(cut(&[100, 100, 100, 100, 100], 4), [0]);
+        assert_eq!(cut(&[25, 10_000, 35], 2), [1]);
+        assert!(cut(&[], 2).is_empty());
     }
 
     #[test]
