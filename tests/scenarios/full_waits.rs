@@ -89,7 +89,7 @@ fn rule_24_a_table_that_is_rewritten_while_the_copy_begins_loses_nothing() {
             while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
                 id += 1;
                 source.execute(&format!("BEGIN; TRUNCATE t; INSERT INTO t SELECT i, 'v{id}' FROM generate_series({id}, {id} + 50) i; COMMIT"));
-                std::thread::sleep(Duration::from_millis(250));
+                std::thread::sleep(Duration::from_millis(900));
             }
         });
         let mut daemon = task.start();
