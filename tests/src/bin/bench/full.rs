@@ -1,5 +1,5 @@
 //! The workload `full`: a database of some 400 MB is copied with two jobs by walferry, by `pg_dump` and `pg_restore` in
-//! directory format, and by pgcopydb where it is installed. They take turns, each into a database of its own that is
+//! directory format (compressed as by default, and not at all), and by pgcopydb where it is installed. They take turns, each into a database of its own that is
 //! empty, over the same two clusters; whoever comes first in one round comes last in the next.
 
 use std::process::{Command, Stdio};
@@ -20,9 +20,13 @@ struct Contender {
     copy: fn(&Task, &str),
 }
 
-const CONTENDERS: [Contender; 3] = [
+const CONTENDERS: [Contender; 4] = [
     Contender { name: "walferry", copy: walferry },
-    Contender { name: "pg_dump -Fd, pg_restore", copy: dump_and_restore },
+    Contender { name: "pg_dump -Fd, pg_restore", copy: |task, url| dump_and_restore(task, url, &[]) },
+    Contender {
+        name: "pg_dump -Fd -Z0, pg_restore",
+        copy: |task, url| dump_and_restore(task, url, &["-Z0"]),
+    },
     Contender { name: "pgcopydb", copy: pgcopydb },
 ];
 
@@ -93,11 +97,11 @@ fn walferry(task: &Task, url: &str) {
     daemon.wait(Duration::from_secs(600)).expect_status(0);
 }
 
-fn dump_and_restore(task: &Task, url: &str) {
+fn dump_and_restore(task: &Task, url: &str, further: &[&str]) {
     let folder = task.folder().join("dump");
     drop(std::fs::remove_dir_all(&folder));
     let dump = ["-Fd", "-j", JOBS, "-f"];
-    done(Command::new(program("pg_dump")).args(dump).arg(&folder).arg(task.source.url()));
+    done(Command::new(program("pg_dump")).args(further).args(dump).arg(&folder).arg(task.source.url()));
     done(Command::new(program("pg_restore")).args(["-j", JOBS, "-d", url]).arg(&folder));
 }
 
