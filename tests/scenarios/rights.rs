@@ -69,6 +69,39 @@ fn rule_13_the_documented_grants_are_enough() {
 }
 
 #[test]
+fn the_documented_grants_are_enough_for_a_full_copy() {
+    let role = "wf_role_full";
+    let mut task = Task::build("rights-full").schema(SCHEMA).full().create();
+    for side in [&task.source, &task.destination] {
+        side.execute(&format!("DROP ROLE IF EXISTS {role}"));
+    }
+    let guard = granting();
+    task.source.execute(&documented("grants: source", role, &task));
+    task.source.execute(&documented("grants: source, full", role, &task));
+    // What is said of schemas and tables is for those that are there already.
+    let grants = documented("grants: destination", role, &task);
+    let grants: Vec<&str> = grants.lines().filter(|line| !line.contains("SCHEMA shop")).collect();
+    task.destination.execute(&grants.join("\n"));
+    task.destination.execute(&documented("grants: destination, full", role, &task));
+    drop(guard);
+    task.source.execute(
+        "CREATE INDEX ON shop.t (v); CREATE VIEW shop.w AS SELECT v FROM shop.t; CREATE SEQUENCE shop.s;
+         GRANT SELECT ON ALL TABLES IN SCHEMA shop TO wf_role_full; GRANT SELECT ON SEQUENCE shop.s TO wf_role_full;
+         INSERT INTO shop.t SELECT i, 'v' FROM generate_series(1, 500) i; INSERT INTO shop.k VALUES (1), (1);",
+    );
+    let (source, destination) = (as_role(task.source.url(), role), as_role(task.destination.url(), role));
+    task.set("source.url", source);
+    task.set("destination.url", destination);
+    task.run_until_now();
+    task.source.execute("UPDATE shop.t SET v = 'w' WHERE id < 10; DELETE FROM shop.k WHERE ctid = '(0,1)'");
+    task.run_until_now();
+    task.assert_equal();
+    assert_eq!(task.destination.value("SELECT count(*) FROM shop.w WHERE v = 'w'"), "9");
+    task.walferry(&["drop", "--yes"]).expect_status(0);
+    drop_roles(&task, role);
+}
+
+#[test]
 fn a_missing_right_is_named() {
     let role = "wf_role_less";
     let task = with_roles("rights-less", role);

@@ -10,7 +10,7 @@ use super::model::{CommitPoint, Row};
 use super::statement::{Statement, TEXT_OID};
 use super::target::{Access, Target};
 use crate::error::Error;
-use crate::pg::{ServerError, quote};
+use crate::pg::{ServerError, quote, tellable};
 use crate::state::conflicts::{RECORD, RECORD_PARAMETERS};
 
 /// A record that can be written now, or after the transaction was rolled back.
@@ -119,7 +119,7 @@ pub fn stopped(target: &Target, kind: Kind, point: &CommitPoint) -> Error {
 
 /// What is said of a row that the destination rejects. A server's message may quote a value (class 22, data exceptions), so only its code is told then.
 pub fn rejected(target: &Target, error: &ServerError, point: &CommitPoint) -> Error {
-    let said = if error.code.starts_with("22") { "a value does not fit" } else { error.message.as_str() };
+    let said = tellable(&error.code, &error.message).unwrap_or("a row does not fit");
     Error::rejected(format!(
         "the destination table {} rejects a row: {said} (SQLSTATE {}); `walferry conflicts` shows it; change the \
          destination so that it fits, or run `walferry skip {}`",

@@ -32,7 +32,8 @@ pub struct SourceTable {
     pub generated: Vec<String>,
     /// Columns of the replica identity (the primary key by default); none for FULL and NOTHING.
     pub identity: Vec<String>,
-    /// An int2, int4 or int8 that leads the primary key or the identity index: rows can be read by its ranges.
+    /// An int2, int4 or int8 that leads the index of the replica identity (with FULL, the primary key): rows can be read by its
+    /// ranges, and every change of the stream says which range it is for.
     pub range_column: Option<String>,
     /// The tables that it is a partition of, nearest first: oid, schema, name.
     pub ancestors: Vec<(u32, String, String)>,
@@ -139,7 +140,9 @@ WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum";
 
 const IDENTITIES: &str = "
-SELECT i.indrelid, a.attname::text, k.at = 0 AND a.atttypid IN (20, 21, 23) AND a.attnotnull AS ranges,
+SELECT i.indrelid, a.attname::text,
+       k.at = 0 AND a.atttypid IN (20, 21, 23) AND a.attnotnull
+         AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary END AS ranges,
        CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END AS identity
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indrelid

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{CopyTable, existing};
 use crate::config::Existing;
 use crate::error::{Class, Error, Result};
-use crate::pg::{Conninfo, Raw, Session, origin};
+use crate::pg::{Conninfo, Raw, Session, origin, tellable};
 use crate::state::parts::{self, Landed, Part, Unit};
 
 /// How often, and how many times, one looks whether an origin is free.
@@ -113,8 +113,11 @@ pub(super) fn explain(table: &CopyTable, doing: &str, error: Error) -> Error {
         Some(state) if state == existing::UNEXPECTED && table.fresh => {
             "somebody has put rows into it since the copy was planned; remove them".to_owned()
         }
-        Some(state) if state.starts_with("22") => format!("a value does not fit (SQLSTATE {state})"),
-        Some(_) | None => error.to_string(),
+        Some(state) => match tellable(state, &error.to_string()) {
+            Some(said) => said.to_owned(),
+            None => format!("a row does not fit (SQLSTATE {state})"),
+        },
+        None => error.to_string(),
     };
     let class = if error.class() == Class::Protocol { Class::Refused } else { error.class() };
     let told = Error::new(

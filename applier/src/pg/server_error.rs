@@ -91,6 +91,39 @@ impl From<ServerError> for Error {
     }
 }
 
+/// What may be told of an error that a row met: the server's own words where they name objects, else nothing. Data exceptions
+/// (class 22) quote values, and what a function or trigger of the user raises (P0001, or a SQLSTATE of its own) may say
+/// anything.
+pub fn tellable<'a>(sqlstate: &str, said: &'a str) -> Option<&'a str> {
+    let group = sqlstate.get(..2).unwrap_or_default();
+    let own = matches!(
+        group,
+        "08" | "0A"
+            | "21"
+            | "23"
+            | "25"
+            | "26"
+            | "28"
+            | "2B"
+            | "2F"
+            | "34"
+            | "3B"
+            | "3D"
+            | "3F"
+            | "40"
+            | "42"
+            | "44"
+            | "53"
+            | "54"
+            | "55"
+            | "57"
+            | "58"
+            | "F0"
+            | "XX"
+    );
+    own.then_some(said)
+}
+
 /// What a SQLSTATE means for the task. Single codes first, then PostgreSQL's classes
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>); anything unknown is a refusal, so that
 /// nothing is retried for ever without anyone's knowledge.

@@ -41,6 +41,12 @@ pub async fn follow(task: &Task, source: &Client, destination: &Client) -> Resul
     Ok(Choices { chosen, joining })
 }
 
+/// The tables of a task whose copy is not done: what the configuration says by now waits.
+pub async fn keep(task: &Task, destination: &Client) -> Result<Choices> {
+    let chosen = tables::read(destination, task.config.task.name.as_str()).await?;
+    Ok(Choices { chosen, joining: Vec::new() })
+}
+
 /// Notes the tables of a task that begins with a full copy, none of them copied.
 pub async fn begin(task: &Task, destination: &Client, chosen: &[Chosen]) -> Result<()> {
     let name = task.config.task.name.as_str();

@@ -85,7 +85,7 @@ async fn copy(task: &Task, sides: &Sides, choices: &Choices, gate: Arc<Gate>, ma
         gate.set(table.source_oid, parts);
     }
     let (finished, ended) = mpsc::unbounded_channel();
-    let mut report = Report::new(task, &choices.joining).await?;
+    let mut report = Report::new(task, &choices.joining, true).await?;
     let tables = work.tables.clone();
     let copying = async {
         let copying = rows.run(work, Reading::Own, None, Arc::new(Glue(gate.clone())), finished);
@@ -93,7 +93,7 @@ async fn copy(task: &Task, sides: &Sides, choices: &Choices, gate: Arc<Gate>, ma
         copied.map(|()| problems)
     };
     let problems = tokio::select! {
-        broken = report.run(|| progress.report(), false) => return Err(broken),
+        broken = report.run(|| progress.report()) => return Err(broken),
         problems = copying => problems?,
     };
     report.end(progress.report()).await?;

@@ -162,16 +162,16 @@ async fn attempt(task: &Task, again: bool, begun: &mut bool) -> Result<Next> {
             Ok(Next::Ended(Ended::Reached))
         }
         Stage::CatchingUp => {
-            let ready = task.stop.unless(prepare::prepare(task, ground, again)).await?;
+            let ready = task.stop.unless(prepare::prepare(task, ground, again, true)).await?;
             full::catch_up(task, ready, begun).await
         }
         Stage::Following => {
-            let ready = task.stop.unless(prepare::prepare(task, ground, again)).await?;
+            let ready = task.stop.unless(prepare::prepare(task, ground, again, false)).await?;
             // A table that joins is to be level, too, before the run is over.
             let never = watch::Sender::new(None);
             let until =
                 if ready.choices.joining.is_empty() { task.target.subscribe() } else { never.subscribe() };
-            session::run(task, ready, until, begun).await
+            session::run(task, ready, phase::INCREMENTAL, until, begun).await
         }
         Stage::Slot | Stage::Definitions | Stage::Rows | Stage::Keys | Stage::Constraints => {
             Err(Error::protocol(format!("the full copy stopped at its stage {}", stage.as_str())))

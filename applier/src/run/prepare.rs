@@ -33,11 +33,15 @@ pub struct Ready {
     pub gate: Arc<Gate>,
 }
 
-/// Prepares the stream. `again` says that this process has streamed before, so a slot that is still held is waited for.
-pub async fn prepare(task: &Task, ground: Ground, again: bool) -> Result<Ready> {
+/// Prepares the stream. `again` says that this process has streamed before, so a slot that is still held is waited for. A
+/// task that is `catching_up` with its copy keeps the tables that it has.
+pub async fn prepare(task: &Task, ground: Ground, again: bool, catching_up: bool) -> Result<Ready> {
     let (source_client, destination) = (&ground.sides.source_client, &ground.sides.destination_client);
     let progress = agree(task, source_client, destination, &ground.binding, again).await?;
-    let choices = choose::follow(task, source_client, destination).await?;
+    let choices = match catching_up {
+        true => choose::keep(task, destination).await?,
+        false => choose::follow(task, source_client, destination).await?,
+    };
     let mut names = Names::new(&task.config.map);
     names.keep(choices.chosen.iter().map(|table| (table.source_oid, table.destination.clone())));
     let skips = conflicts::skips(destination, task.config.task.name.as_str()).await?;

@@ -37,11 +37,12 @@ pub enum Next {
     Again,
 }
 
-/// Runs one session, until all up to `until` is durable or something else ends it. `streamed` turns true once the stream
+/// Runs one session in a phase that users see, until all up to `until` is durable or something else ends it. `streamed` turns true once the stream
 /// has begun.
 pub async fn run(
     task: &Task,
     ready: Ready,
+    phase: &'static str,
     until: watch::Receiver<Option<Lsn>>,
     streamed: &mut bool,
 ) -> Result<Next> {
@@ -85,7 +86,7 @@ pub async fn run(
         gate: gate.clone(),
         source: client(&task.source, Session::query(&application_name(task))).await?,
     };
-    let mut reporter = Reporter::new(sides.source_client, sides.destination_client, name);
+    let mut reporter = Reporter::new(sides.source_client, sides.destination_client, name, phase);
     let receive = receive.run();
     tokio::pin!(receive);
     let again = Cell::new(false);

@@ -39,14 +39,15 @@ pub struct Reporter {
     source: Client,
     destination: Client,
     task: String,
+    phase: &'static str,
     lag: Lag,
     last: Option<Lsn>,
 }
 
 impl Reporter {
     /// Reports over these connections.
-    pub fn new(source: Client, destination: Client, task: String) -> Self {
-        Self { source, destination, task, lag: Lag::default(), last: None }
+    pub fn new(source: Client, destination: Client, task: String, phase: &'static str) -> Self {
+        Self { source, destination, task, phase, lag: Lag::default(), last: None }
     }
 
     /// Writes how things stood by the samples up to the last one, then takes the next. So every sample had a second to
@@ -55,7 +56,7 @@ impl Reporter {
         let now = Instant::now();
         let lag = self.lag.applied(now, positions.applied);
         let report = Report {
-            phase: phase::INCREMENTAL.to_owned(),
+            phase: self.phase.to_owned(),
             error: None,
             source_lsn: self.last.map(|last| last.max(positions.applied)),
             received_lsn: Some(positions.received.max(positions.applied)),

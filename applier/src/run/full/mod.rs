@@ -299,7 +299,7 @@ pub async fn catch_up(task: &Task, ready: Ready, begun: &mut bool) -> Result<Nex
     let horizon = ready.gate.horizon().unwrap_or(ready.progress).max(ready.progress);
     tracing::info!(lsn = %horizon, "following the source until all that was copied is level");
     let until = watch::Sender::new(Some(horizon));
-    match session::run(task, ready, until.subscribe(), begun).await? {
+    match session::run(task, ready, phase::FULL, until.subscribe(), begun).await? {
         Next::Ended(Ended::Reached) => {
             let destination = client(&task.destination, Session::query(&application_name(task))).await?;
             tasks::set_stage(&destination, task.config.task.name.as_str(), Stage::Constraints).await?;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::pg::{Session, client, client_error, quote};
 use crate::run::Task;
 use crate::run::sides::application_name;
-use crate::state::tables::{self, Chosen, TableProgress};
+use crate::state::tables::{self, Chosen, TableProgress, TableState};
 use crate::state::tasks;
 use crate::watch::{Progress, phase};
 
@@ -26,11 +26,13 @@ pub struct Report<'a> {
     destination: Client,
     bars: Progress,
     noted: Vec<TableProgress>,
+    /// The tables join a task that follows already.
+    joining: bool,
 }
 
 impl<'a> Report<'a> {
     /// Over connections of its own.
-    pub async fn new(task: &'a Task, tables: &[Chosen]) -> Result<Self> {
+    pub async fn new(task: &'a Task, tables: &[Chosen], joining: bool) -> Result<Self> {
         let name = application_name(task);
         let names =
             tables.iter().map(|table| (table.source_oid, quote::readable(&table.source.0, &table.source.1)));
@@ -40,11 +42,12 @@ impl<'a> Report<'a> {
             destination: client(&task.destination, Session::query(&name)).await?,
             bars: Progress::new(names),
             noted: Vec::new(),
+            joining,
         })
     }
 
-    /// Runs until dropped, or until a server is lost. `phase` says whether the phase is noted too.
-    pub async fn run(&mut self, progress: impl Fn() -> Vec<TableProgress>, phase: bool) -> Error {
+    /// Runs until dropped, or until a server is lost.
+    pub async fn run(&mut self, progress: impl Fn() -> Vec<TableProgress>) -> Error {
         let mut tick = interval(SHOW);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut count = 0_u32;
@@ -57,7 +60,7 @@ impl<'a> Report<'a> {
                 if count % NOTE == 0 {
                     self.note(tables).await?;
                 }
-                if phase && count % LOOK == 0 {
+                if !self.joining && count % LOOK == 0 {
                     self.waits().await?;
                 }
                 Ok(())
@@ -74,7 +77,11 @@ impl<'a> Report<'a> {
         self.note(tables).await
     }
 
-    async fn note(&mut self, tables: Vec<TableProgress>) -> Result<()> {
+    /// A table that joins is not called copied before all that hangs on it is made: it is what the next start goes by.
+    async fn note(&mut self, mut tables: Vec<TableProgress>) -> Result<()> {
+        for table in tables.iter_mut().filter(|table| self.joining && table.state == TableState::Copied) {
+            table.state = TableState::Copying;
+        }
         let news: Vec<TableProgress> = (tables.iter().enumerate())
             .filter(|(at, table)| self.noted.get(*at) != Some(table))
             .map(|(_, table)| table.clone())

@@ -199,7 +199,7 @@ pub async fn copy(
     let (finished, ended) = mpsc::unbounded_channel();
     let (copied, waiting) = mpsc::unbounded_channel();
     let complete = work.problems.is_empty();
-    let mut report = Report::new(rows.task, rows.chosen).await?;
+    let mut report = Report::new(rows.task, rows.chosen, false).await?;
     let copying = rows.run(work, reading, keeper, Arc::new(copy::NoGate), finished);
     let all = async {
         let telling = tell(ended, copied, complete);
@@ -208,7 +208,7 @@ pub async fn copy(
     };
     let progress = rows.progress.clone();
     let (made, told) = tokio::select! {
-        broken = report.run(|| progress.report(), true) => return Err(broken),
+        broken = report.run(|| progress.report()) => return Err(broken),
         done = all => done?,
     };
     report.end(rows.progress.report()).await?;
