@@ -66,7 +66,7 @@ pub async fn plan(
 }
 
 /// The tables whose copy has to begin anew once the snapshot that they were read in is gone: some of their blocks are at
-/// the destination. Empty them there, and [`parts::forget`] them.
+/// the destination. Empty them there, together with [`parts::begin_anew`].
 pub fn broken(parts: &[Part]) -> Vec<u32> {
     let of = |landed: bool| -> HashSet<u32> {
         let blocks = parts.iter().filter(|part| part.unit == Unit::Blocks && part.landed.is_some() == landed);

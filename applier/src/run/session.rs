@@ -11,7 +11,7 @@ use super::Task;
 use super::ground::Ground;
 use super::prepare::Ready;
 use super::sides::{application_name, writer_name};
-use super::{join, source};
+use super::{full, join, source};
 use crate::apply::{Applier, Ended, Gate, Parts, Policies, Policy, Receive, Shared, Targets, Writer, queue};
 use crate::config::{Conflict, Scope};
 use crate::error::{Error, Result};
@@ -40,6 +40,20 @@ pub enum Next {
 /// Runs one session in a phase that users see, until all up to `until` is durable or something else ends it. `streamed` turns true once the stream
 /// has begun.
 pub async fn run(
+    task: &Task,
+    ready: Ready,
+    phase: &'static str,
+    until: watch::Receiver<Option<Lsn>>,
+    streamed: &mut bool,
+) -> Result<Next> {
+    let gate = ready.gate.clone();
+    match stream(task, ready, phase, until, streamed).await {
+        Err(error) if !gate.broken().is_empty() => full::copy_again(task, &gate.broken(), error).await,
+        ended => ended,
+    }
+}
+
+async fn stream(
     task: &Task,
     ready: Ready,
     phase: &'static str,

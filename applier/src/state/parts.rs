@@ -141,11 +141,17 @@ fn part(row: &Row) -> Result<Part> {
     })
 }
 
-/// Forgets the parts of tables that are to be copied again, or are not chosen any more.
-pub async fn forget(client: &Client, task: &str, oids: &[u32]) -> Result<()> {
-    let sql = "DELETE FROM walferry_state.parts WHERE task = $1 AND source_oid = ANY ($2)";
-    client.execute(sql, &[&task, &oids]).await.map_err(client_error)?;
-    Ok(())
+/// The statements that let tables be copied again from their beginning; for one message with those that empty them, so that
+/// all of it happens or nothing. A task that is catching up goes back to its rows.
+pub fn begin_anew(task: &str, oids: &[u32]) -> String {
+    let task = quote::ascii_literal(task);
+    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
+    let which = format!("WHERE task = {task} AND source_oid IN ({})", oids.join(", "));
+    format!(
+        "DELETE FROM walferry_state.parts {which}; \
+         UPDATE walferry_state.tables SET state = 'pending', rows = NULL, bytes = NULL, error = NULL {which}; \
+         UPDATE walferry_state.tasks SET stage = 'rows' WHERE task = {task} AND stage = 'catching up'"
+    )
 }
 
 /// The statement that lands a part, for the end of the transaction that wrote its rows. Fails inside the server if it has

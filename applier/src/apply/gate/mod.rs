@@ -74,11 +74,18 @@ pub struct Gate {
     /// A snapshot of the source: what it sees, later ones see, too.
     seen: Mutex<Option<Snapshot>>,
     moved: watch::Sender<u64>,
+    /// Tables with a change that their parts cannot take.
+    broken: Mutex<Vec<u32>>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { tables: Mutex::default(), seen: Mutex::default(), moved: watch::Sender::new(0) }
+        Self {
+            tables: Mutex::default(),
+            seen: Mutex::default(),
+            moved: watch::Sender::new(0),
+            broken: Mutex::default(),
+        }
     }
 }
 
@@ -104,6 +111,12 @@ impl Gate {
     /// Whether every change of the stream goes through as it is.
     pub fn is_open(&self) -> bool {
         self.lock().is_empty()
+    }
+
+    /// Tables, by their oid at the source, that have to be copied again from their beginning: the stream has a change of
+    /// theirs that cannot be divided among their parts.
+    pub fn broken(&self) -> Vec<u32> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The position behind which no table needs the gate; `None` while one is not copied.
@@ -132,7 +145,7 @@ impl Gate {
     async fn admit_one(&self, source: &Client, xid: u64, change: Change) -> Result<Vec<Change>> {
         let mut moved = self.moved.subscribe();
         loop {
-            match self.judge(xid, &change)? {
+            match self.judge(xid, &change).inspect_err(|_| self.break_off(&change))? {
                 Ok(admitted) => return Ok(admitted),
                 Err(Pause::Look) => self.look(source, xid).await?,
                 Err(Pause::Wait) => {
@@ -140,6 +153,17 @@ impl Gate {
                 }
             }
         }
+    }
+
+    fn break_off(&self, change: &Change) {
+        let relation = match change {
+            Change::Insert { relation, .. }
+            | Change::Update { relation, .. }
+            | Change::Delete { relation, .. }
+            | Change::Erase { relation, .. } => relation,
+            Change::Truncate { .. } => return,
+        };
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).push(relation.oid);
     }
 
     /// The commit record is in the stream before other sessions see the transaction (longer with a synchronous standby).
@@ -330,9 +354,8 @@ fn whole(relation: &Relation, old: &OldRow, new: &Row) -> Result<Row> {
         OldRow::None | OldRow::Key(_) | OldRow::Unidentifiable => new.clone(),
     };
     if filled.has_unchanged() {
-        return Err(Error::refused(format!(
-            "while {} was copied in parts, a row with an unchanged TOASTed value moved from one part to another, and the \
-             stream does not have that value; take the table out of the task ([objects] exclude), run, and add it again",
+        return Err(Error::unreachable(format!(
+            "a row of {} moved from one of its parts to another with a TOASTed value that the stream does not have",
             quote::readable(&relation.schema, &relation.name)
         )));
     }
@@ -365,9 +388,8 @@ fn number(relation: &Relation, key: &str, row: &Row) -> Result<i64> {
         Some((_, Cell::Null | Cell::Unchanged)) | None => None,
     };
     found.ok_or_else(|| {
-        Error::refused(format!(
-            "the column {} of {}, by which the table is copied in parts, is not an integer of its replica identity any \
-             more; take the table out of the task ([objects] exclude), run, and add it again",
+        Error::unreachable(format!(
+            "the column {} of {}, by which the table is copied in parts, is not an integer of its replica identity any more",
             quote::readable_ident(key),
             quote::readable(&relation.schema, &relation.name)
         ))

@@ -3,6 +3,7 @@
 //! snapshot, that of the slot, the stages follow one another; else the stream first makes the parts level (rule 23), because
 //! constraints across rows hold only then.
 
+mod again;
 mod definitions;
 mod done;
 mod keeper;
@@ -28,6 +29,7 @@ use crate::run::sides::application_name;
 use crate::state::tasks::{self, Stage};
 use crate::state::{parts, progress};
 use crate::watch::phase;
+pub use again::copy_again;
 pub use definitions::Definitions;
 pub use done::drop_origins;
 pub use report::Report;

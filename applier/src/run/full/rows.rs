@@ -92,13 +92,13 @@ impl Rows<'_> {
 
     /// Empties tables at the destination and forgets their parts, to copy them again.
     pub async fn begin_anew(&self, tables: &[Arc<CopyTable>], oids: &[u32], why: &str) -> Result<()> {
-        let destination = &self.sides.destination_client;
+        let mut statements = Vec::new();
         for table in tables.iter().filter(|table| oids.contains(&table.source.oid)) {
             tracing::info!("{} is copied again from its beginning: {why}", table.source.readable());
-            let empty = format!("TRUNCATE {}", table.target.only());
-            destination.batch_execute(&empty).await.map_err(client_error)?;
+            statements.push(format!("TRUNCATE {}", table.target.only()));
         }
-        parts::forget(destination, self.name(), oids).await
+        statements.push(parts::begin_anew(self.name(), oids));
+        self.sides.destination_client.batch_execute(&statements.join("; ")).await.map_err(client_error)
     }
 
     /// Says what is left, where something is done already.
