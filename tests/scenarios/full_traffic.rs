@@ -111,7 +111,7 @@ fn in_parts(name: &str) -> Task {
     Task::build(name)
         .schema(
             "CREATE TABLE big (id bigint PRIMARY KEY, v integer, d bytea); ALTER TABLE big ALTER d SET STORAGE EXTERNAL;
-             INSERT INTO big SELECT i, 0, decode(repeat(md5(i::text), 32768), 'hex') FROM generate_series(1, 160) i;
+             INSERT INTO big SELECT i, 0, decode(repeat(md5(i::text), 32768), 'hex') FROM generate_series(1, 210) i;
              ANALYZE big;",
         )
         .full()
@@ -127,7 +127,7 @@ fn wait_first_part(task: &Task, daemon: &mut Daemon) {
     task.wait_copy("the first part is there", daemon, |_| {
         let installed =
             task.destination.value("SELECT to_regclass('walferry_state.parts') IS NOT NULL") == "t";
-        installed && task.destination.value(parts).starts_with("1 of ")
+        installed && task.destination.value(parts).starts_with("1 of 3")
     });
 }
 
@@ -137,8 +137,8 @@ fn rule_23_rows_change_and_move_between_the_parts_of_a_table() {
     let mut daemon = task.start();
     wait_first_part(&task, &mut daemon);
     task.source.execute(
-        "UPDATE big SET v = 1 WHERE id IN (3, 155); DELETE FROM big WHERE id IN (5, 150);
-         UPDATE big SET id = id + 1000, d = 'moved' WHERE id IN (7, 8); UPDATE big SET id = -id, d = 'moved' WHERE id IN (148, 149);
+        "UPDATE big SET v = 1 WHERE id IN (3, 205); DELETE FROM big WHERE id IN (5, 200);
+         UPDATE big SET id = id + 1000, d = 'moved' WHERE id IN (7, 8); UPDATE big SET id = -id, d = 'moved' WHERE id IN (198, 199);
          INSERT INTO big VALUES (-1000, 2, 'new'), (2000, 2, 'new')",
     );
     task.wait_following(&mut daemon);
@@ -154,7 +154,7 @@ fn rule_23_a_row_that_moves_without_its_toasted_value_has_its_table_copied_again
     let mut daemon = task.start();
     wait_first_part(&task, &mut daemon);
     // From a part that will be read later into the one that is there.
-    task.source.execute("UPDATE big SET id = -id WHERE id IN (158, 159)");
+    task.source.execute("UPDATE big SET id = -id WHERE id IN (208, 209)");
     task.wait_following(&mut daemon);
     task.wait_level();
     task.assert_whole();

@@ -116,6 +116,10 @@ impl Targets {
         ranges: &[KeyRange],
     ) -> Result<Statement> {
         let target = self.resolve(relation).await?;
+        let own = self.names.of(relation.oid, &relation.schema, &relation.name);
+        if self.names.are_many(&own) || own != (target.table.schema.clone(), target.table.name.clone()) {
+            return Err(leaf_is_missing(relation, &target.table));
+        }
         Ok(statement::erase(&target, key, ranges))
     }
 

@@ -1,14 +1,22 @@
 //! The end of a task: for now its forced end, `walferry drop`.
 
+use std::time::Duration;
+use tokio::time::Instant;
+
 use crate::catalog::slot;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::pg::{Conninfo, Session, client, origin};
 use crate::state::{self, conflicts, tasks};
 
+/// How long an applier that was told to stop gets to be gone, and how often it is looked for.
+const LEAVE: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Removes the slot at the source and the task's state at the destination. Both are tried, whatever happens to the other;
 /// what could not be removed is an error that says how to do it by hand.
 pub async fn drop(config: &Config) -> Result<()> {
+    refuse_running(config).await?;
     let mut left = Vec::new();
     match drop_slot(config).await {
         Ok(true) => println!("dropped the slot {} at the source", config.slot()),
@@ -26,6 +34,27 @@ pub async fn drop(config: &Config) -> Result<()> {
         }
     }
     if left.is_empty() { Ok(()) } else { Err(Error::refused(left.join("; "))) }
+}
+
+/// A daemon at work would begin the task anew. One that was just stopped gets a moment to be gone.
+async fn refuse_running(config: &Config) -> Result<()> {
+    // A destination that cannot be reached has nobody writing to it; what follows says so.
+    let Ok(destination) = client(&Conninfo::destination(&config.destination)?, session(config)).await else {
+        return Ok(());
+    };
+    let name = config.task.name.as_str();
+    let began = Instant::now();
+    while state::is_installed(&destination).await?
+        && tasks::read(&destination, name).await?.is_some_and(|report| report.running)
+    {
+        if began.elapsed() > LEAVE {
+            return Err(Error::refused(format!(
+                "an applier works on the task {name}; stop it first (systemctl stop walferry@..., or SIGTERM), then run drop again"
+            )));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 async fn drop_slot(config: &Config) -> Result<bool> {

@@ -25,16 +25,19 @@ pub async fn follow(task: &Task, source: &Client, destination: &Client) -> Resul
     let name = task.config.task.name.as_str();
     let known = tables::read(destination, name).await?;
     let selection = selection(task)?;
-    if known.is_empty() {
-        let chosen = select(task, source).await?;
-        tables::add(destination, name, &chosen, TableState::Copied).await?;
-    } else if tasks::selection(destination, name).await?.is_some_and(|noted| noted != selection) {
-        change(task, source, destination, &known).await?;
+    match tasks::selection(destination, name).await? {
+        // The first start of mode incremental: the rows are there.
+        None => {
+            let chosen = select(task, source).await?;
+            tables::add(destination, name, &chosen, TableState::Copied).await?;
+        }
+        Some(noted) if noted != selection => change(task, source, destination, &known).await?,
+        Some(_) => {}
     }
     tasks::set_selection(destination, name, &selection).await?;
     let chosen = tables::read(destination, name).await?;
     let open: HashSet<u32> = match task.config.task.mode {
-        Mode::Incremental => HashSet::new(),
+        Mode::Incremental => refuse_unfinished(destination, name).await?,
         Mode::Full | Mode::FullIncremental => to_copy(destination, name).await?,
     };
     let joining = chosen.iter().filter(|table| open.contains(&table.source_oid)).cloned().collect();
@@ -119,6 +122,19 @@ async fn change(task: &Task, source: &Client, destination: &Client, known: &[Cho
         }
     }
     tables::add(destination, name, &new, state).await
+}
+
+/// Tables that were joining need the copy to end.
+async fn refuse_unfinished(destination: &Client, name: &str) -> Result<HashSet<u32>> {
+    let open = to_copy(destination, name).await?;
+    if open.is_empty() {
+        return Ok(open);
+    }
+    Err(Error::refused(format!(
+        "{} tables of this task are still to be copied; go on with mode = \"full+incremental\" until they are, or take them \
+         out with [objects] exclude",
+        open.len()
+    )))
 }
 
 async fn to_copy(destination: &Client, name: &str) -> Result<HashSet<u32>> {

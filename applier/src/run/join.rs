@@ -1,22 +1,26 @@
 //! Tables that join a running task (B5): they get their definitions and keys, are copied part by part while the stream goes
 //! on (rule 23), and have what else hangs on them made once they are level.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::choose::Choices;
-use super::full::{Definitions, Report, Rows};
+use super::full::{Definitions, Report, Rows, visible};
 use super::sides::{Sides, application_name};
 use super::{Task, gates};
 use crate::apply::Gate;
 use crate::apply::gate::{State, Table};
 use crate::catalog;
-use crate::copy::{self, Ended, Outcome, Progress, Reading};
+use crate::copy::{self, CopyTable, Ended, Outcome, Progress, Reading};
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, Session, Snapshot, client};
+use crate::state::parts;
 use crate::state::tables::{self, Chosen, TableProgress, TableState};
 
+/// A table that is changed under its copy is begun again so often.
+const ROUNDS: usize = 5;
 /// How often it is looked whether the stream has passed the copy.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -28,9 +32,12 @@ pub async fn run(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<bool
     }
     match join(task, choices, gate).await {
         Ok(()) => Ok(true),
-        Err(error) if error.class().is_transient() => Err(error),
+        // A run with an end would wait for it for ever.
+        Err(error) if error.class().is_transient() || task.until.is_some() => Err(error),
         Err(error) => {
-            tracing::error!("tables could not join the task, the others go on: {error}");
+            tracing::error!(
+                "tables could not join the task, the others go on; run again when it is mended: {error}"
+            );
             std::future::pending().await
         }
     }
@@ -38,21 +45,35 @@ pub async fn run(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<bool
 
 async fn join(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<()> {
     let sides = Sides::reach(task).await?;
+    visible::wait(&sides.source_client).await?;
     let mut definitions = Definitions::read(task, &sides, None, &choices.chosen).await?;
+    definitions.leave_present();
     let dropped = dropped(&sides, &choices.joining).await?;
     definitions.forget(&sides, task, &dropped).await?;
-    refuse(definitions.before(&sides, task, &choices.chosen).await?)?;
-    refuse(definitions.rest_of_hanging(true).await?)?;
-    let horizon = copy(task, &sides, choices, gate, definitions.are_made()).await?;
+    // What fails here and is needed shows with the tables themselves.
+    tell(&definitions.before(&sides, task, &choices.chosen).await?);
+    tell(&definitions.rest_of_hanging(true).await?);
+    let failed = Copying { task, sides: &sides, choices, gate, made: definitions.are_made() }.run().await?;
+    let horizon = parts::horizon(&sides.destination_client, task.config.task.name.as_str()).await?;
+    let horizon = horizon.unwrap_or(Lsn::ZERO);
     tracing::info!(lsn = %horizon, "the rows of the tables that join are there; making them level");
     while task.shared.applied_lsn() < horizon {
         tokio::time::sleep(LOOK).await;
     }
-    let mut problems = definitions.rest_of_hanging(false).await?;
-    problems.extend(definitions.last().await?);
+    tell(&definitions.rest_of_hanging(false).await?);
+    tell(&definitions.last().await?);
     definitions.analyze(&choices.joining).await?;
-    joined(task, &sides, &choices.joining).await?;
-    refuse(problems)
+    joined(task, &sides, &choices.joining, &failed).await?;
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::rejected(failed.into_values().collect::<Vec<_>>().join("; ")))
+    }
+}
+
+/// Definitions that could not be made; they are noted in `walferry_state.definitions`.
+fn tell(problems: &[String]) {
+    problems.iter().for_each(|problem| tracing::error!("not made: {problem}"));
 }
 
 /// Tables that the destination does not have (any more).
@@ -65,69 +86,96 @@ async fn dropped(sides: &Sides, joining: &[Chosen]) -> Result<Vec<u32>> {
     Ok(joining.iter().filter(|table| !has(&table.destination)).map(|table| table.source_oid).collect())
 }
 
-fn refuse(problems: Vec<String>) -> Result<()> {
-    if problems.is_empty() { Ok(()) } else { Err(Error::rejected(problems.join("; "))) }
+/// The copy of the rows of tables that join.
+struct Copying<'a> {
+    task: &'a Task,
+    sides: &'a Sides,
+    choices: &'a Choices,
+    gate: Arc<Gate>,
+    made: bool,
 }
 
-/// Copies the rows; the position behind which every change is one that the tables need.
-async fn copy(task: &Task, sides: &Sides, choices: &Choices, gate: Arc<Gate>, made: bool) -> Result<Lsn> {
-    let progress = Arc::new(Progress::default());
-    let rows = Rows { task, sides, chosen: &choices.joining, made, progress: progress.clone() };
-    let asker = client(&task.source, Session::query(&application_name(task))).await?;
-    let oids: Vec<u32> = choices.joining.iter().map(|table| table.source_oid).collect();
-    let sources = catalog::source::tables(&asker, Some(&oids)).await?;
-    let work = rows.plan(&asker, sources, &Reading::Own).await?;
-    refuse(work.problems.clone())?;
-    for table in &choices.joining {
-        let mut parts = Table::default();
-        let own = work.parts.iter().filter(|part| part.source_oid == table.source_oid);
-        own.for_each(|part| gates::add(&mut parts, part));
-        gate.set(table.source_oid, parts);
-    }
-    let (finished, ended) = mpsc::unbounded_channel();
-    let mut report = Report::new(task, &choices.joining, true).await?;
-    let tables = work.tables.clone();
-    let copying = async {
-        let copying = rows.run(work, Reading::Own, None, Arc::new(Glue(gate.clone())), finished);
-        let (copied, problems) = tokio::join!(copying, problems(ended));
-        copied.map(|()| problems)
-    };
-    let problems = tokio::select! {
-        broken = report.run(|| progress.report()) => return Err(broken),
-        problems = copying => problems?,
-    };
-    report.end(progress.report()).await?;
-    rows.note_rowless(&tables).await?;
-    refuse(problems)?;
-    gate.forget_empty();
-    Ok(gate.horizon().unwrap_or(Lsn::ZERO))
-}
-
-async fn problems(mut ended: mpsc::UnboundedReceiver<Ended>) -> Vec<String> {
-    let mut problems = Vec::new();
-    while let Some(Ended { outcome, .. }) = ended.recv().await {
-        match outcome {
-            Outcome::Copied => {}
-            Outcome::Failed(error) => problems.push(error.to_string()),
-            Outcome::Changed => problems.push(
-                "a table was altered or emptied at the source while it was copied; take it out of the task, run, and add \
-                 it again"
-                    .to_owned(),
-            ),
+impl Copying<'_> {
+    /// Copies until nothing is left but what fails, by the oid at the source. A table that is altered or emptied meanwhile is
+    /// planned anew.
+    async fn run(&self) -> Result<HashMap<u32, String>> {
+        let joining = &self.choices.joining;
+        let progress = Arc::new(Progress::default());
+        let mut report = Report::new(self.task, joining, true).await?;
+        let rows = Rows {
+            task: self.task,
+            sides: self.sides,
+            chosen: joining,
+            made: self.made,
+            progress: progress.clone(),
+        };
+        let mut failed = HashMap::new();
+        for _ in 0..ROUNDS {
+            let (tables, ended) = tokio::select! {
+                broken = report.run(|| progress.report()) => return Err(broken),
+                ended = self.round(&rows, &mut failed) => ended?,
+            };
+            report.end(progress.report()).await?;
+            rows.note_rowless(&tables).await?;
+            if ended.is_empty() {
+                self.gate.forget_empty();
+                return Ok(failed);
+            }
+            ended.iter().for_each(|oid| self.gate.set(*oid, Table::default()));
+            rows.begin_anew(&tables, &ended, "it was altered or emptied at the source").await?;
         }
+        Err(Error::refused("tables that join are altered or emptied again and again while they are copied"))
     }
-    problems
+
+    /// Plans what is left, and copies it. Gives the tables that were changed meanwhile.
+    async fn round(
+        &self,
+        rows: &Rows<'_>,
+        failed: &mut HashMap<u32, String>,
+    ) -> Result<(Vec<Arc<CopyTable>>, Vec<u32>)> {
+        let asker = client(&self.task.source, Session::query(&application_name(self.task))).await?;
+        let oids: Vec<u32> = self.choices.joining.iter().map(|table| table.source_oid).collect();
+        let sources = catalog::source::tables(&asker, Some(&oids)).await?;
+        let work = rows.plan(&asker, sources, &Reading::Own).await?;
+        work.problems.iter().for_each(|problem| tracing::error!("{problem}"));
+        for oid in oids {
+            let mut parts = Table::default();
+            work.parts
+                .iter()
+                .filter(|part| part.source_oid == oid)
+                .for_each(|part| gates::add(&mut parts, part));
+            self.gate.set(oid, parts);
+        }
+        let tables = work.tables.clone();
+        let (finished, mut ended) = mpsc::unbounded_channel();
+        let copying = rows.run(work, Reading::Own, None, Arc::new(Glue(self.gate.clone())), finished);
+        let mut changed = Vec::new();
+        let listening = async {
+            while let Some(Ended { oid, outcome }) = ended.recv().await {
+                match outcome {
+                    Outcome::Copied => {}
+                    Outcome::Failed(error) => drop(failed.insert(oid, error.to_string())),
+                    Outcome::Changed => changed.push(oid),
+                }
+            }
+        };
+        let (copied, ()) = tokio::join!(copying, listening);
+        copied.map(|()| (tables, changed))
+    }
 }
 
 /// The tables are copied: the next session treats them as all others.
-async fn joined(task: &Task, sides: &Sides, joining: &[Chosen]) -> Result<()> {
+async fn joined(task: &Task, sides: &Sides, joining: &[Chosen], failed: &HashMap<u32, String>) -> Result<()> {
     let name = task.config.task.name.as_str();
     let mut progress = tables::progress(&sides.destination_client, name).await?;
-    let is_joining = |one: &TableProgress| joining.iter().any(|table| table.source_oid == one.source_oid);
-    progress.retain(is_joining);
+    let is_joining = |one: &TableProgress| {
+        joining.iter().any(|table| table.source_oid == one.source_oid)
+            && !failed.contains_key(&one.source_oid)
+    };
+    progress.retain(|one| is_joining(one) && one.state != TableState::Failed);
     progress.iter_mut().for_each(|one| one.state = TableState::Copied);
     tables::note(&sides.destination_client, name, &progress).await?;
-    tracing::info!("{} tables have joined the task", joining.len());
+    tracing::info!("{} tables have joined the task", progress.len());
     Ok(())
 }
 

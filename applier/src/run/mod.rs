@@ -56,6 +56,8 @@ pub struct Task {
     pub reload: Reload,
     /// How fast rows may be copied.
     pub limit: Arc<Limiter>,
+    /// Tables that are to be copied again, by their oid at the source: behind the lock of the next attempt.
+    pub broken: watch::Sender<Vec<u32>>,
 }
 
 /// Runs the task of the configuration file `path`; the exit status of the command.
@@ -75,6 +77,7 @@ pub async fn run(path: &Path, until: Option<Until>) -> Result<u8> {
             at_once.replace(Limits::new(&config.copy))
         })?,
         limit,
+        broken: watch::Sender::new(Vec::new()),
         config,
     };
     match supervise(&mut task).await {
@@ -149,9 +152,15 @@ async fn supervise(task: &mut Task) -> Result<Ended> {
 async fn attempt(task: &Task, again: bool, begun: &mut bool) -> Result<Next> {
     let ground = task.stop.unless(ground::ground(task)).await?;
     set_target(task, ground.sides.source.insert_lsn);
+    let broken = task.broken.send_replace(Vec::new());
+    if !broken.is_empty() {
+        full::copy_again(task, &ground.sides, &broken).await?;
+    }
     let advanced = task.stop.unless(full::advance(task, ground, begun)).await;
     if advanced.as_ref().is_err_and(|error| error.class() == Class::Stopped) {
-        full::leave(task).await?;
+        full::leave(task)
+            .await
+            .unwrap_or_else(|error| tracing::warn!("the slot may be left behind: {error}"));
     }
     let (ground, stage) = advanced?;
     match stage {

@@ -11,7 +11,7 @@ use super::Task;
 use super::ground::Ground;
 use super::prepare::Ready;
 use super::sides::{application_name, writer_name};
-use super::{full, join, source};
+use super::{join, source};
 use crate::apply::{Applier, Ended, Gate, Parts, Policies, Policy, Receive, Shared, Targets, Writer, queue};
 use crate::config::{Conflict, Scope};
 use crate::error::{Error, Result};
@@ -48,7 +48,11 @@ pub async fn run(
 ) -> Result<Next> {
     let gate = ready.gate.clone();
     match stream(task, ready, phase, until, streamed).await {
-        Err(error) if !gate.broken().is_empty() => full::copy_again(task, &gate.broken(), error).await,
+        Err(error) if !gate.broken().is_empty() => {
+            tracing::warn!("{error}; the table is copied again from its beginning");
+            task.broken.send_replace(gate.broken());
+            Ok(Next::Again)
+        }
         ended => ended,
     }
 }
@@ -116,7 +120,7 @@ async fn stream(
     };
     let ended = tokio::select! {
         broken = &mut receive => return Err(broken.err().unwrap_or_else(early)),
-        broken = report(task, &mut reporter) => return Err(broken),
+        broken = report(task, &mut reporter, closed) => return Err(broken),
         overdue = overdue(task) => return Err(overdue),
         broken = halting => return Err(broken.err().unwrap_or_else(early)),
         ended = Applier::new(parts, &task.shared).run() => ended?,
@@ -151,7 +155,7 @@ fn early() -> Error {
 }
 
 /// Writes the report once a second, and watches for a wait that only we can end.
-async fn report(task: &Task, reporter: &mut Reporter) -> Error {
+async fn report(task: &Task, reporter: &mut Reporter, closed: bool) -> Error {
     // A session that fails at once does not look like one that runs.
     let mut tick = interval_at(Instant::now() + REPORT, REPORT);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -161,7 +165,7 @@ async fn report(task: &Task, reporter: &mut Reporter) -> Error {
         let reported = reporter.report(positions(&task.shared)).await;
         task.shared.nudge();
         let blocked = match reported {
-            Ok(()) if task.shared.may_stream() => reporter.blocks_itself(&writers).await,
+            Ok(()) if task.shared.may_stream() && !closed => reporter.blocks_itself(&writers).await,
             Ok(()) => Ok(false),
             Err(error) => Err(error),
         };

@@ -16,8 +16,9 @@ use crate::schema::{
     Copied, Destination, LeftOut, Maker, Note, Outcome, Pass, Plan, Report, Roles, Source, Tool, Wanted,
     end_leftovers, everything_copied,
 };
-use crate::select::Choice;
+use crate::select::{Choice, Names};
 use crate::state::definitions::{self, DefinitionState};
+use crate::state::parts;
 use crate::state::tables::Chosen;
 
 /// More names than this are not told in one sentence.
@@ -27,6 +28,7 @@ const MOST_TOLD: usize = 20;
 pub struct Definitions {
     /// `None`: the destination has its definitions.
     work: Option<Work>,
+    names: Names,
 }
 
 struct Work {
@@ -48,7 +50,7 @@ impl Definitions {
             config::Definitions::Create => Some(Work::read(task, sides, keeper, chosen).await?),
             config::Definitions::Use | config::Definitions::None => None,
         };
-        Ok(Self { work })
+        Ok(Self { work, names: Names::new(&task.config.map) })
     }
 
     /// What the destination has already, and the task did not make.
@@ -65,13 +67,23 @@ impl Definitions {
         )))
     }
 
+    /// What was made on both sides by hand since the copy began is used as it is.
+    pub fn leave_present(&mut self) {
+        let Some(work) = &mut self.work else { return };
+        let there: HashSet<&str> = work.plan.present.iter().map(|(object, _)| object.as_str()).collect();
+        there
+            .iter()
+            .for_each(|object| tracing::warn!("{object} is at the destination already, and used as it is"));
+        work.plan.steps.retain(|step| !there.contains(step.object.as_str()));
+    }
+
     /// What stands before the rows.
     pub async fn before(&mut self, sides: &Sides, task: &Task, chosen: &[Chosen]) -> Result<Vec<String>> {
         let Some(work) = &mut self.work else { return Ok(Vec::new()) };
         if task.config.objects.users {
             work.users(task, sides, chosen).await?;
         }
-        work.tell(sides, task).await?;
+        work.tell(sides, task, chosen).await?;
         let report = work.maker.one_by_one(&work.plan, Pass::Before).await?;
         tracing::info!("made {} definitions before the rows", report.made);
         Ok(problems(&report))
@@ -130,7 +142,12 @@ impl Definitions {
                 objects.push(step.object.clone());
             }
         }
-        definitions::forget(&sides.destination_client, task.config.task.name.as_str(), &objects).await?;
+        let name = task.config.task.name.as_str();
+        if !oids.is_empty() {
+            let begin_anew = parts::begin_anew(name, oids);
+            sides.destination_client.batch_execute(&begin_anew).await.map_err(crate::pg::client_error)?;
+        }
+        definitions::forget(&sides.destination_client, name, &objects).await?;
         work.maker.forget(&objects);
         Ok(())
     }
@@ -139,7 +156,7 @@ impl Definitions {
     pub fn name_of(&self, schema: &str, name: &str) -> (String, String) {
         match &self.work {
             Some(work) => work.renamed.relation(schema, name),
-            None => (schema.to_owned(), name.to_owned()),
+            None => self.names.of(0, schema, name),
         }
     }
 
@@ -183,8 +200,10 @@ impl Work {
     }
 
     /// What is not carried over, and why: in the log, and for good in the journal.
-    async fn tell(&self, sides: &Sides, task: &Task) -> Result<()> {
-        for LeftOut { object, reason } in &self.plan.left_out {
+    async fn tell(&self, sides: &Sides, task: &Task, chosen: &[Chosen]) -> Result<()> {
+        for LeftOut { object, reason } in
+            self.plan.left_out.iter().chain(&invalid_indexes(sides, chosen).await?)
+        {
             tracing::warn!("not carried over: {object}: {reason}");
             let note = definitions::note(
                 task.config.task.name.as_str(),
@@ -197,6 +216,20 @@ impl Work {
         }
         Ok(())
     }
+}
+
+/// pg_dump says nothing of indexes that failed to be built.
+async fn invalid_indexes(sides: &Sides, chosen: &[Chosen]) -> Result<Vec<LeftOut>> {
+    let sql = "SELECT i.indexrelid::regclass::text FROM pg_catalog.pg_index i \
+               WHERE NOT i.indisvalid AND i.indrelid = ANY ($1) \
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = i.indrelid AND c.relkind = 'p')";
+    let oids: Vec<u32> = chosen.iter().map(|table| table.source_oid).collect();
+    let rows = sides.source_client.query(sql, &[&oids]).await.map_err(crate::pg::client_error)?;
+    let left = |row: &tokio_postgres::Row| LeftOut {
+        object: format!("INDEX {}", row.get::<_, String>(0)),
+        reason: "it is invalid at the source: building it failed there".to_owned(),
+    };
+    Ok(rows.iter().map(left).collect())
 }
 
 /// The sessions that make definitions have a name of their own, so that those of an earlier run are known.

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::pg::{Created, Lsn, Raw, Session, client, client_error, quote};
 use crate::run::Task;
 use crate::run::sides::{Sides, application_name};
-use crate::state::tables::Chosen;
 
 /// So many tables are locked by one statement.
 const LOCK_AT_ONCE: usize = 200;
@@ -42,8 +41,8 @@ impl Keeper {
         Ok(Self { session, name, lsn })
     }
 
-    /// Locks the tables from now on. `false`: one of them is gone.
-    pub async fn lock(&mut self, tables: &[Chosen]) -> Result<bool> {
+    /// Locks the tables from now on, by the names that the snapshot sees. `false`: one of them is gone.
+    pub async fn lock(&mut self, tables: &[(String, String)]) -> Result<bool> {
         match lock(&mut self.session, tables).await {
             Ok(()) => Ok(true),
             // undefined_table, invalid_schema_name: dropped after the snapshot.
@@ -80,10 +79,10 @@ async fn one(session: &mut Raw, sql: &str) -> Result<String> {
 }
 
 /// ACCESS SHARE, without the tables that inherit: each is chosen by itself. Waits for whoever alters one of them.
-async fn lock(session: &mut Raw, tables: &[Chosen]) -> Result<()> {
+async fn lock(session: &mut Raw, tables: &[(String, String)]) -> Result<()> {
     for some in tables.chunks(LOCK_AT_ONCE) {
         let name =
-            |table: &Chosen| format!("ONLY {}", quote::ascii_qualified(&table.source.0, &table.source.1));
+            |(schema, name): &(String, String)| format!("ONLY {}", quote::ascii_qualified(schema, name));
         let names: Vec<String> = some.iter().map(name).collect();
         let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "));
         session.simple(&sql).await.map_err(|error| error.context("source"))?;

@@ -13,6 +13,7 @@ mod report;
 mod round;
 mod rows;
 mod slot;
+pub mod visible;
 
 use crate::apply::Ended;
 use crate::catalog;
@@ -143,7 +144,7 @@ impl Full<'_> {
             Ok(()) => Ok(Stage::Definitions),
             Err(error) => {
                 // Nothing was written: the next run begins anew.
-                if error.class() == Class::Refused || error.class() == Class::Usage {
+                if !error.class().is_transient() && error.class() != Class::Stopped {
                     self.drop_slot().await?;
                     tasks::remove(&mut self.ground.sides.destination_client, name).await?;
                 }
@@ -258,7 +259,14 @@ impl Full<'_> {
     async fn round(&mut self, rows: bool) -> Result<Round> {
         match self.round.take() {
             Some(round) => Ok(round),
-            None => Round::again(self.task, &self.ground.sides, rows).await,
+            None => {
+                let mut round = Round::again(self.task, &self.ground.sides, rows).await?;
+                // What the source has got since the first round; what is made already is not made again.
+                let sides = &self.ground.sides;
+                let problems = round.definitions.before(sides, self.task, &round.chosen).await?;
+                self.problem(problems);
+                Ok(round)
+            }
         }
     }
 
@@ -298,13 +306,15 @@ pub async fn leave(task: &Task) -> Result<()> {
 
 /// Follows the stream until every part is as the source was at one moment, then goes on with the definitions.
 pub async fn catch_up(task: &Task, ready: Ready, begun: &mut bool) -> Result<Next> {
-    let horizon = ready.gate.horizon().unwrap_or(ready.progress).max(ready.progress);
+    let name = task.config.task.name.as_str();
+    let noted = parts::horizon(&ready.ground.sides.destination_client, name).await?;
+    let horizon = noted.map_or(ready.progress, |noted| noted.max(ready.progress));
     tracing::info!(lsn = %horizon, "following the source until all that was copied is level");
     let until = watch::Sender::new(Some(horizon));
     match session::run(task, ready, phase::FULL, until.subscribe(), begun).await? {
         Next::Ended(Ended::Reached) => {
             let destination = client(&task.destination, Session::query(&application_name(task))).await?;
-            tasks::set_stage(&destination, task.config.task.name.as_str(), Stage::Constraints).await?;
+            tasks::set_stage(&destination, name, Stage::Constraints).await?;
             Ok(Next::Again)
         }
         other => Ok(other),

@@ -6,6 +6,7 @@ use tokio_postgres::Client;
 
 use super::definitions::Definitions;
 use super::keeper::Keeper;
+use super::visible;
 use crate::catalog::source::{self, SourceTable};
 use crate::error::{Error, Result};
 use crate::pg::{Created, client_error, quote};
@@ -32,6 +33,7 @@ impl Round {
     /// The first one of a task: it chooses the tables. Not settled yet.
     pub async fn first(task: &Task, sides: &Sides, created: &Created) -> Result<Self> {
         if !task.config.copy.snapshot {
+            visible::wait(&sides.source_client).await?;
             let chosen = choose::select(task, &sides.source_client).await?;
             return Self::read(task, sides, None, chosen).await;
         }
@@ -43,12 +45,18 @@ impl Round {
     /// A later one, with a snapshot of now if rows are to be copied.
     pub async fn again(task: &Task, sides: &Sides, rows: bool) -> Result<Self> {
         let chosen = tables::read(&sides.destination_client, task.config.task.name.as_str()).await?;
+        if rows {
+            visible::wait(&sides.source_client).await?;
+        }
         if !rows || !task.config.copy.snapshot {
-            return Self::read(task, sides, None, chosen).await;
+            let mut round = Self::read(task, sides, None, chosen).await?;
+            round.definitions.leave_present();
+            return Ok(round);
         }
         for _ in 0..TRIES {
             let keeper = Keeper::fresh(task, sides).await?;
             let mut round = Self::read(task, sides, Some(keeper), chosen.clone()).await?;
+            round.definitions.leave_present();
             if round.settle(task, sides).await? {
                 return Ok(round);
             }
@@ -70,17 +78,31 @@ impl Round {
     /// so that what the snapshot sees of it is gone.
     pub async fn settle(&mut self, task: &Task, sides: &Sides) -> Result<bool> {
         let Some(keeper) = &mut self.keeper else { return Ok(true) };
-        if !keeper.lock(&self.chosen).await? {
+        let asker = keeper.asker(task).await?;
+        let mut then = shapes(&asker).await?;
+        then.retain(|oid, _| self.chosen.iter().any(|table| table.source_oid == *oid));
+        let names: Vec<_> = then.values().map(|shape| (shape.schema.clone(), shape.name.clone())).collect();
+        if !keeper.lock(&names).await? {
             return Ok(false);
         }
-        let (then, now) = (shapes(&keeper.asker(task).await?).await?, shapes(&sides.source_client).await?);
-        let changed =
-            self.chosen.iter().find(|table| then.get(&table.source_oid) != now.get(&table.source_oid));
-        let Some(table) = changed else { return Ok(true) };
-        let name = quote::readable(&table.source.0, &table.source.1);
+        let now = shapes(&sides.source_client).await?;
+        let changed = then.iter().find(|(oid, shape)| now.get(*oid) != Some(*shape));
+        let Some((_, table)) = changed else { return Ok(true) };
+        let name = quote::readable(&table.schema, &table.name);
         tracing::warn!("{name} was altered or emptied after the snapshot was taken; taking another one");
         Ok(false)
     }
+}
+
+/// What a table is like, as a session sees it.
+#[derive(Debug, PartialEq, Eq)]
+struct Shape {
+    schema: String,
+    name: String,
+    /// Where its rows are.
+    filenode: u32,
+    /// What its columns are.
+    columns: String,
 }
 
 /// What is said when tables change all the time.
@@ -95,12 +117,17 @@ pub fn is_endless(tries: usize) -> bool {
     tries >= TRIES
 }
 
-/// Where each table's rows are and what its columns are, as this session sees it.
-async fn shapes(client: &Client) -> Result<HashMap<u32, (u32, String)>> {
-    let sql = "SELECT c.oid, c.relfilenode, coalesce(pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.atttypid, \
+/// The tables as this session sees them, by oid.
+async fn shapes(client: &Client) -> Result<HashMap<u32, Shape>> {
+    let sql = "SELECT c.oid, n.nspname::text, c.relname::text, c.relfilenode, \
+               coalesce(pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.atttypid, \
                a.atttypmod, a.attisdropped, pg_catalog.quote_ident(a.attname)), ',' ORDER BY a.attnum), '') \
-               FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
-               WHERE c.relkind IN ('r', 'p') GROUP BY c.oid";
-    let rows = client.query(sql, &[]).await.map_err(client_error)?;
-    Ok(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect())
+               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+               LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
+               WHERE c.relkind IN ('r', 'p') GROUP BY c.oid, n.nspname";
+    let shape = |row: &tokio_postgres::Row| {
+        let shape = Shape { schema: row.get(1), name: row.get(2), filenode: row.get(3), columns: row.get(4) };
+        (row.get(0), shape)
+    };
+    Ok(client.query(sql, &[]).await.map_err(client_error)?.iter().map(shape).collect())
 }
