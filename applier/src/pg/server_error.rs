@@ -96,31 +96,11 @@ impl From<ServerError> for Error {
 /// anything.
 pub fn tellable<'a>(sqlstate: &str, said: &'a str) -> Option<&'a str> {
     let group = sqlstate.get(..2).unwrap_or_default();
-    let own = matches!(
-        group,
-        "08" | "0A"
-            | "21"
-            | "23"
-            | "25"
-            | "26"
-            | "28"
-            | "2B"
-            | "2F"
-            | "34"
-            | "3B"
-            | "3D"
-            | "3F"
-            | "40"
-            | "42"
-            | "44"
-            | "53"
-            | "54"
-            | "55"
-            | "57"
-            | "58"
-            | "F0"
-            | "XX"
-    );
+    const OWN: &[&str] = &[
+        "08", "0A", "21", "23", "25", "26", "28", "2B", "2F", "34", "3B", "3D", "3F", "40", "42", "44", "53",
+        "54", "55", "57", "58", "F0", "WF", "XX",
+    ];
+    let own = OWN.contains(&group);
     own.then_some(said)
 }
 

@@ -119,11 +119,6 @@ impl Gate {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The position behind which no table needs the gate; `None` while one is not copied.
-    pub fn horizon(&self) -> Option<Lsn> {
-        self.lock().values().map(Table::horizon).try_fold(Lsn::ZERO, |most, one| Some(most.max(one?)))
-    }
-
     /// The changes of a transaction that its tables have not seen. Waits while a part that they reach is being copied.
     pub async fn admit(
         &self,
