@@ -173,12 +173,12 @@ impl Worker {
         self.shared.gate.claimed(job.table.source.oid, job.part.part);
         match self.shared.source.begin(&mut source, &job.table, Lock::Try).await {
             Err(Refusal::Locked) => {
-                self.shared.source.unlock(&mut source).await.map_err(at_source)?;
+                self.shared.source.restore(&mut source).await.map_err(at_source)?;
                 self.source = Some(source);
                 self.copy_locked(job, tally).await
             }
             begun => {
-                let landed = self.carry(&mut source, job, begun, tally).await?;
+                let landed = self.carry(&mut source, job, begun, tally, Lock::Try).await?;
                 self.source = Some(source);
                 Ok(landed)
             }
@@ -195,27 +195,34 @@ impl Worker {
             None => (self.source().await?, Lock::Wait),
         };
         let begun = shared.source.begin(&mut source, &job.table, lock).await;
-        let landed = self.carry(&mut source, job, begun, tally).await?;
-        match lock {
-            Lock::Held => *holder = Some(source),
-            Lock::Try | Lock::Wait => self.source = Some(source),
+        let landed = self.carry(&mut source, job, begun, tally, lock).await;
+        match (lock, &landed) {
+            // One table's trouble must not cost all others their locks and their snapshot.
+            (Lock::Held, Ok(_) | Err(Trouble::Changed | Trouble::Table(_))) => {
+                shared.source.restore(&mut source).await.map_err(at_source)?;
+                *holder = Some(source);
+            }
+            (Lock::Try | Lock::Wait, Ok(_)) => self.source = Some(source),
+            (_, Err(_)) => {}
         }
-        Ok(landed)
+        landed
     }
 
-    /// Carries a part whose snapshot is taken. After an error both sessions are of no more use.
+    /// Carries a part whose snapshot is taken. After an error both sessions are of no more use, but for one that has the
+    /// locks: it needs [`Source::restore`].
     async fn carry(
         &mut self,
         source: &mut Raw,
         job: &Job,
         begun: Result<Seen, Refusal>,
         tally: &Tally,
+        lock: Lock,
     ) -> Result<Landed, Trouble> {
         let seen = begun.map_err(|refusal| refused(&job.table, refusal))?;
         let shared = self.shared.clone();
         shared.gate.copying(job.table.source.oid, job.part.part, &seen.snapshot);
         let mut destination = self.destination().await?;
-        let carried = relay(&shared, source, &mut destination, job, tally).await?;
+        let carried = relay(&shared, source, &mut destination, job, tally, lock).await?;
         let mut landed = Landed {
             snapshot: seen.snapshot,
             lsn: seen.lsn,
@@ -251,6 +258,7 @@ async fn relay(
     destination: &mut Raw,
     job: &Job,
     tally: &Tally,
+    lock: Lock,
 ) -> Result<Carried, Trouble> {
     let table = &job.table;
     let (statement, reading) = (writer::statement(table), reader::statement(table));
@@ -259,10 +267,16 @@ async fn relay(
     let begin = reader::copy_out(table, &job.part);
     copy::begin_out(source, &begin).await.map_err(|error| at_table(table, &reading, error))?;
     let carried = copy::relay(source, destination, tally, &*shared.limiter).await;
-    let carried = carried.map_err(|broken| match broken {
-        Broken::Source(error) => at_table(table, &reading, error),
-        Broken::Destination(error) => at_table(table, &statement, error),
-    })?;
+    let carried = match carried {
+        Ok(carried) => carried,
+        Err(Broken::Source(error)) => return Err(at_table(table, &reading, error)),
+        Err(Broken::Destination(error, rest)) => {
+            if lock == Lock::Held {
+                copy::drain(source, rest).await.map_err(at_source)?;
+            }
+            return Err(at_table(table, &statement, error));
+        }
+    };
     if carried.read != carried.written && !table.target.has_firing_triggers {
         let Carried { read, written } = carried;
         let wrong = format!("{read} rows were read and {written} written");
