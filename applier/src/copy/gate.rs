@@ -11,7 +11,8 @@ pub trait Gate: Send + Sync {
     /// The part's rows are committed at the destination. Before `lsn` every change that the snapshot sees has been
     /// committed at the source.
     fn copied(&self, oid: u32, part: i32, snapshot: &Snapshot, lsn: Lsn);
-    /// The part was not copied, or the connection was lost while it was committed: `walferry_state.parts` knows.
+    /// The part was not copied: a server has said so. It is not told where nobody knows, because a connection was lost while
+    /// the part was committed, or because the worker was ended: then the stream has to wait, and its session ends, too.
     fn given_up(&self, oid: u32, part: i32);
 }
 
@@ -24,36 +25,4 @@ impl Gate for NoGate {
     fn copying(&self, _: u32, _: i32, _: &Snapshot) {}
     fn copied(&self, _: u32, _: i32, _: &Snapshot, _: Lsn) {}
     fn given_up(&self, _: u32, _: i32) {}
-}
-
-/// A part that was claimed; given up unless it is copied, also when the worker is dropped.
-pub(super) struct Claim<'a> {
-    gate: &'a dyn Gate,
-    oid: u32,
-    part: i32,
-    copied: bool,
-}
-
-impl<'a> Claim<'a> {
-    pub(super) fn new(gate: &'a dyn Gate, oid: u32, part: i32) -> Self {
-        gate.claimed(oid, part);
-        Self { gate, oid, part, copied: false }
-    }
-
-    pub(super) fn copying(&self, snapshot: &Snapshot) {
-        self.gate.copying(self.oid, self.part, snapshot);
-    }
-
-    pub(super) fn copied(mut self, snapshot: &Snapshot, lsn: Lsn) {
-        self.copied = true;
-        self.gate.copied(self.oid, self.part, snapshot, lsn);
-    }
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        if !self.copied {
-            self.gate.given_up(self.oid, self.part);
-        }
-    }
 }

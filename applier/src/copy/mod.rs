@@ -1,8 +1,10 @@
 //! Rows, from the source's tables into the destination's, by COPY. `format` says which columns and how, `plan` cuts big
 //! tables into parts, a `worker` carries one part after the other from
 //! its `reader` to its `writer`, where `existing` decides about rows that are there already. `rate` slows it down,
-//! `progress` counts, `gate` tells a stream that runs meanwhile. `sequences` and `large_objects` stand apart.
+//! `progress` counts, `gate` tells a stream that runs meanwhile. `anew` begins tables again.
+//! `sequences` and `large_objects` stand apart.
 
+mod anew;
 mod existing;
 mod format;
 mod gate;
@@ -21,6 +23,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
+pub use anew::{anew, begin_anew, emptying};
 pub use format::{Format, fit};
 pub use gate::{Gate, NoGate};
 pub use plan::{Terms, broken, plan};
@@ -37,6 +40,9 @@ use crate::state::parts::Part;
 use reader::Source;
 use worker::{Job, Queue, Shared, Worker};
 use writer::Destination;
+
+/// The copy's first number as a writer: 0 is that of the stream, 1 that of its large transactions.
+pub const FIRST_WRITER: usize = 2;
 
 /// Smaller tables are not frozen: a truncation makes its COMMIT wait for the disk, 2,000 of them took twice as long as all
 /// the rows.
@@ -152,8 +158,6 @@ pub struct Round {
     pub task: String,
     /// How many workers there are.
     pub jobs: usize,
-    /// Their numbers as writers begin with this one.
-    pub first_writer: usize,
     /// One for each piece of work at a time, shared with those that build indexes.
     pub permits: Arc<Semaphore>,
     /// Which snapshots there are.
@@ -201,7 +205,7 @@ pub async fn run(
     ended: mpsc::UnboundedSender<Ended>,
 ) -> Result<()> {
     round.progress.add(&tables, &parts);
-    let (jobs, first) = (round.jobs, round.first_writer);
+    let jobs = round.jobs;
     let pending = pending(&tables, parts);
     let waiting: HashSet<u32> = pending.iter().map(|job| job.table.source.oid).collect();
     let count = jobs.min(pending.len());
@@ -211,7 +215,7 @@ pub async fn run(
     }
     let mut workers = JoinSet::new();
     for at in 0..count {
-        workers.spawn(Worker::new(shared.clone(), first + at).run());
+        workers.spawn(Worker::new(shared.clone(), FIRST_WRITER + at).run());
     }
     // The first error ends the others, too: they are dropped with the set, and their transactions with them.
     while let Some(worker) = workers.join_next().await {

@@ -65,14 +65,23 @@ pub async fn plan(
     Ok(parts)
 }
 
-/// The tables whose copy has to begin anew once the snapshot that they were read in is gone: some of their blocks are at
-/// the destination. Empty them there, together with [`parts::begin_anew`].
-pub fn broken(parts: &[Part]) -> Vec<u32> {
+/// The tables whose copy has to begin anew in this reading, because the snapshot that their blocks were planned for is gone:
+/// with another one that is shared, those of which some blocks are at the destination; with snapshots of their own, all that
+/// have any blocks left, between two of which a row could move. See [`begin_anew`](super::begin_anew).
+pub fn broken(parts: &[Part], reading: &Reading) -> Vec<u32> {
     let of = |landed: bool| -> HashSet<u32> {
         let blocks = parts.iter().filter(|part| part.unit == Unit::Blocks && part.landed.is_some() == landed);
         blocks.map(|part| part.source_oid).collect()
     };
-    let mut oids: Vec<u32> = of(true).intersection(&of(false)).copied().collect();
+    let mut broken = of(false);
+    match reading {
+        Reading::Shared { .. } => {
+            let there = of(true);
+            broken.retain(|oid| there.contains(oid));
+        }
+        Reading::Own => {}
+    }
+    let mut oids: Vec<u32> = broken.into_iter().collect();
     oids.sort_unstable();
     oids
 }
@@ -326,7 +335,9 @@ mod tests {
             part(3, 1, &key, false),
             part(4, 0, &Unit::Blocks, false),
         ];
-        assert_eq!(broken(&parts), [1]);
+        let shared = Reading::Shared { snapshot: "1".into(), lsn: Lsn(1) };
+        assert_eq!(broken(&parts, &shared), [1]);
+        assert_eq!(broken(&parts, &Reading::Own), [1, 4]);
     }
 
     proptest! {

@@ -61,13 +61,13 @@ impl Source {
         let mut raw = Raw::open(&self.conninfo, self.session.clone()).await?;
         if let Reading::Shared { snapshot, .. } = &self.reading {
             let snapshot = quote::ascii_literal(snapshot);
-            raw.simple(&format!("{BEGIN}; SET TRANSACTION SNAPSHOT {snapshot}")).await?;
+            raw.simple(&format!("{BEGIN}; SET TRANSACTION SNAPSHOT {snapshot}")).await.map_err(importing)?;
         }
         Ok(raw)
     }
 
-    /// Locks the table, takes the part's snapshot, and looks. After [`Refusal::Locked`] the session needs
-    /// [`Source::unlock`].
+    /// Locks the table, takes the part's snapshot, and looks. After [`Refusal::Locked`], and after all that was begun with
+    /// [`Lock::Held`], the session needs [`Source::restore`].
     pub async fn begin(&self, raw: &mut Raw, table: &CopyTable, lock: Lock) -> Result<Seen, Refusal> {
         let lock = self.lock(table, lock);
         let look = look(table);
@@ -94,7 +94,7 @@ impl Source {
         let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", table.source.qualified());
         match (&self.reading, lock) {
             (Reading::Own, _) => format!("{BEGIN}; {sql}; "),
-            (Reading::Shared { .. }, Lock::Held) => String::new(),
+            (Reading::Shared { .. }, Lock::Held) => format!("{SAVEPOINT}; "),
             (Reading::Shared { .. }, Lock::Wait) => format!("{sql}; "),
             (Reading::Shared { .. }, Lock::Try) => {
                 format!("{SAVEPOINT}; {sql} NOWAIT; RELEASE {SAVEPOINT}; ")
@@ -102,9 +102,9 @@ impl Source {
         }
     }
 
-    /// After a lock that was not to be had: the transaction, and with it the snapshot, goes on.
-    pub async fn unlock(&self, raw: &mut Raw) -> Result<()> {
-        raw.simple(&format!("ROLLBACK TO {SAVEPOINT}")).await.map(|_| ())
+    /// The transaction, and with it the snapshot and the locks before, goes on, whatever the part has run into.
+    pub async fn restore(&self, raw: &mut Raw) -> Result<()> {
+        raw.simple(&format!("ROLLBACK TO {SAVEPOINT}; RELEASE {SAVEPOINT}")).await.map(|_| ())
     }
 
     /// Ends what [`Source::begin`] began.
@@ -118,6 +118,18 @@ impl Source {
 
 const SAVEPOINT: &str = "SAVEPOINT part";
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Whoever exported the snapshot has lost its connection, or its server: nobody can read in it any more.
+fn importing(error: Error) -> Error {
+    match error.sqlstate() {
+        // invalid_parameter_value and, of newer servers, undefined_object: there is no such snapshot.
+        // object_not_in_prerequisite_state: the session that had it has just ended.
+        Some("22023" | "42704" | "55000") => {
+            Error::unreachable("the shared snapshot is gone; the copy begins another round")
+        }
+        Some(_) | None => error,
+    }
+}
 
 /// One row if the name still means the table.
 fn look(table: &CopyTable) -> String {
@@ -193,6 +205,13 @@ mod tests {
             sql,
             "COPY (SELECT \"id\" FROM ONLY \"public\".\"t\" WHERE id > 5) TO STDOUT WITH (FORMAT binary)"
         );
+    }
+
+    #[test]
+    fn a_snapshot_that_is_gone_is_taken_again() {
+        let gone = Error::rejected("invalid snapshot identifier (22023)").with_sqlstate("22023");
+        assert!(importing(gone).class().is_transient());
+        assert!(!importing(Error::refused("no").with_sqlstate("42501")).class().is_transient());
     }
 
     #[test]

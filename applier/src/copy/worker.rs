@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 
-use super::gate::{Claim, Gate};
+use super::gate::Gate;
 use super::reader::{self, Lock, Refusal, Seen, Source};
 use super::writer::{self, Destination};
 use super::{CopyTable, Ended, Limiter, Outcome, Progress};
@@ -150,29 +150,35 @@ impl Worker {
 
     async fn part(&mut self, job: &Job) -> Result<(), Trouble> {
         let shared = self.shared.clone();
-        let oid = job.table.source.oid;
-        let claim = Claim::new(&*shared.gate, oid, job.part.part);
+        let (oid, part) = (job.table.source.oid, job.part.part);
         let tally = shared.progress.begin(oid);
-        let landed = self.copy(job, &claim, &tally).await;
+        let landed = self.copy(job, &tally).await;
         let complete = shared.progress.end(oid, &tally, landed.as_ref().ok());
+        // Otherwise nobody knows whether it has landed.
+        if let Err(Trouble::Changed | Trouble::Table(_)) = &landed {
+            shared.gate.given_up(oid, part);
+        }
         let landed = landed?;
-        claim.copied(&landed.snapshot, landed.lsn);
+        shared.gate.copied(oid, part, &landed.snapshot, landed.lsn);
         if complete {
             shared.end(oid, Outcome::Copied);
         }
         Ok(())
     }
 
-    async fn copy(&mut self, job: &Job, claim: &Claim<'_>, tally: &Tally) -> Result<Landed, Trouble> {
+    /// The part is claimed once both servers are reached: what is refused before has not touched it.
+    async fn copy(&mut self, job: &Job, tally: &Tally) -> Result<Landed, Trouble> {
         let mut source = self.source().await?;
+        self.destination = Some(self.destination().await?);
+        self.shared.gate.claimed(job.table.source.oid, job.part.part);
         match self.shared.source.begin(&mut source, &job.table, Lock::Try).await {
             Err(Refusal::Locked) => {
-                self.shared.source.unlock(&mut source).await.map_err(at_source)?;
+                self.shared.source.restore(&mut source).await.map_err(at_source)?;
                 self.source = Some(source);
-                self.copy_locked(job, claim, tally).await
+                self.copy_locked(job, tally).await
             }
             begun => {
-                let landed = self.carry(&mut source, job, begun, claim, tally).await?;
+                let landed = self.carry(&mut source, job, begun, tally, Lock::Try).await?;
                 self.source = Some(source);
                 Ok(landed)
             }
@@ -181,7 +187,7 @@ impl Worker {
 
     /// Somebody waits for the table behind our own lock: only the session that has the lock gets at it. Without such a
     /// session they go first.
-    async fn copy_locked(&mut self, job: &Job, claim: &Claim<'_>, tally: &Tally) -> Result<Landed, Trouble> {
+    async fn copy_locked(&mut self, job: &Job, tally: &Tally) -> Result<Landed, Trouble> {
         let shared = self.shared.clone();
         let mut holder = shared.source.holder.lock().await;
         let (mut source, lock) = match holder.take() {
@@ -189,31 +195,34 @@ impl Worker {
             None => (self.source().await?, Lock::Wait),
         };
         let begun = shared.source.begin(&mut source, &job.table, lock).await;
-        let landed = self.carry(&mut source, job, begun, claim, tally).await?;
-        match lock {
-            Lock::Held => *holder = Some(source),
-            Lock::Try | Lock::Wait => self.source = Some(source),
+        let landed = self.carry(&mut source, job, begun, tally, lock).await;
+        match (lock, &landed) {
+            // One table's trouble must not cost all others their locks and their snapshot.
+            (Lock::Held, Ok(_) | Err(Trouble::Changed | Trouble::Table(_))) => {
+                shared.source.restore(&mut source).await.map_err(at_source)?;
+                *holder = Some(source);
+            }
+            (Lock::Try | Lock::Wait, Ok(_)) => self.source = Some(source),
+            (_, Err(_)) => {}
         }
-        Ok(landed)
+        landed
     }
 
-    /// Carries a part whose snapshot is taken. After an error both sessions are of no more use.
+    /// Carries a part whose snapshot is taken. After an error both sessions are of no more use, but for one that has the
+    /// locks: it needs [`Source::restore`].
     async fn carry(
         &mut self,
         source: &mut Raw,
         job: &Job,
         begun: Result<Seen, Refusal>,
-        claim: &Claim<'_>,
         tally: &Tally,
+        lock: Lock,
     ) -> Result<Landed, Trouble> {
         let seen = begun.map_err(|refusal| refused(&job.table, refusal))?;
-        claim.copying(&seen.snapshot);
         let shared = self.shared.clone();
-        let mut destination = match self.destination.take() {
-            Some(raw) => raw,
-            None => shared.destination.open(self.number).await.map_err(at_destination)?,
-        };
-        let carried = relay(&shared, source, &mut destination, job, tally).await?;
+        shared.gate.copying(job.table.source.oid, job.part.part, &seen.snapshot);
+        let mut destination = self.destination().await?;
+        let carried = relay(&shared, source, &mut destination, job, tally, lock).await?;
         let mut landed = Landed {
             snapshot: seen.snapshot,
             lsn: seen.lsn,
@@ -226,6 +235,13 @@ impl Worker {
         self.destination = Some(destination);
         shared.source.end(source).await.map_err(at_source)?;
         Ok(landed)
+    }
+
+    async fn destination(&mut self) -> Result<Raw, Trouble> {
+        match self.destination.take() {
+            Some(raw) => Ok(raw),
+            None => self.shared.destination.open(self.number).await.map_err(at_destination),
+        }
     }
 
     async fn source(&mut self) -> Result<Raw, Trouble> {
@@ -242,6 +258,7 @@ async fn relay(
     destination: &mut Raw,
     job: &Job,
     tally: &Tally,
+    lock: Lock,
 ) -> Result<Carried, Trouble> {
     let table = &job.table;
     let (statement, reading) = (writer::statement(table), reader::statement(table));
@@ -250,10 +267,16 @@ async fn relay(
     let begin = reader::copy_out(table, &job.part);
     copy::begin_out(source, &begin).await.map_err(|error| at_table(table, &reading, error))?;
     let carried = copy::relay(source, destination, tally, &*shared.limiter).await;
-    let carried = carried.map_err(|broken| match broken {
-        Broken::Source(error) => at_table(table, &reading, error),
-        Broken::Destination(error) => at_table(table, &statement, error),
-    })?;
+    let carried = match carried {
+        Ok(carried) => carried,
+        Err(Broken::Source(error)) => return Err(at_table(table, &reading, error)),
+        Err(Broken::Destination(error, rest)) => {
+            if lock == Lock::Held {
+                copy::drain(source, rest).await.map_err(at_source)?;
+            }
+            return Err(at_table(table, &statement, error));
+        }
+    };
     if carried.read != carried.written && !table.target.has_firing_triggers {
         let Carried { read, written } = carried;
         let wrong = format!("{read} rows were read and {written} written");

@@ -22,21 +22,9 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Writer number `n` of the task, tagged with an origin of its own (rule 18). Without the right to use origins the
-    /// rows go untagged, and that is said.
+    /// Writer number `n` of the task.
     pub async fn open(&self, n: usize) -> Result<Raw> {
-        let mut raw = Raw::open(&self.conninfo, self.session.clone()).await?;
-        match tag(&mut raw, &format!("walferry_{}_{n}", self.task)).await {
-            // configuration_limit_exceeded: too many origins are known to the server.
-            Err(error) if error.class().is_transient() && error.sqlstate() != Some("53400") => Err(error),
-            Err(error) => {
-                tracing::warn!(
-                    "the copied rows carry no replication origin, so a task in the other direction would send them back: {error}"
-                );
-                Ok(raw)
-            }
-            Ok(()) => Ok(raw),
-        }
+        open(&self.conninfo, self.session.clone(), &self.task, n).await
     }
 
     /// What begins the transaction; the last statement is the COPY.
@@ -75,6 +63,23 @@ impl Destination {
         }
         let commit = raw.commit(&format!("{}; COMMIT", parts::land(&self.task, part, landed))).await;
         commit.map_err(fenced)
+    }
+}
+
+/// Writer number `n` of the task, tagged with an origin of its own (rule 18). Without the right to use origins the rows go
+/// untagged, and that is said.
+pub(super) async fn open(conninfo: &Conninfo, session: Session, task: &str, n: usize) -> Result<Raw> {
+    let mut raw = Raw::open(conninfo, session).await?;
+    match tag(&mut raw, &format!("walferry_{task}_{n}")).await {
+        // configuration_limit_exceeded: too many origins are known to the server.
+        Err(error) if error.class().is_transient() && error.sqlstate() != Some("53400") => Err(error),
+        Err(error) => {
+            tracing::warn!(
+                "the copied rows carry no replication origin, so a task in the other direction would send them back: {error}"
+            );
+            Ok(raw)
+        }
+        Ok(()) => Ok(raw),
     }
 }
 

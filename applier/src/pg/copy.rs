@@ -52,8 +52,33 @@ pub struct Carried {
 pub enum Broken {
     /// At the source. The destination's COPY has been ended; its transaction has failed.
     Source(Error),
-    /// At the destination. The source goes on sending: its connection is of no more use.
-    Destination(Error),
+    /// At the destination. The source may go on sending: its connection is of no more use without [`drain`].
+    Destination(Error, Rest),
+}
+
+/// What is left of a source's COPY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing: the source is ready.
+    Nothing,
+    /// Rows, beginning with so many bytes of one that has been read in part.
+    Rows(usize),
+}
+
+/// Reads the rest of a COPY TO STDOUT away; the connection can be used on.
+///
+/// # Errors
+/// Of the connection; what the server says of the rest is of no interest.
+pub async fn drain(source: &mut Raw, rest: Rest) -> Result<()> {
+    let Rest::Rows(mut left) = rest else { return Ok(()) };
+    let mut message = BytesMut::with_capacity(MESSAGE);
+    while source.copy_data(&mut left, &mut message, MESSAGE, &mut 0).await? == Pause::Full {
+        message.clear();
+    }
+    match end_of_source(source).await {
+        Err(error) if error.sqlstate().is_none() => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Sends statements of which the last is COPY TO STDOUT, and returns once its rows come.
@@ -101,7 +126,8 @@ pub async fn relay(
         let pause = gather(source, destination, &mut message, &mut left, tally).await?;
         if message.len() > HEADER {
             throttle.take(message.len()).await;
-            send(destination, &mut message).await?;
+            let sent = send(destination, &mut message).await;
+            sent.map_err(|error| Broken::Destination(error, Rest::Rows(left)))?;
         }
         if pause == Pause::Other {
             break;
@@ -114,7 +140,8 @@ pub async fn relay(
 async fn end(source: &mut Raw, destination: &mut Raw) -> Result<Carried, Broken> {
     match end_of_source(source).await {
         Ok(read) => {
-            let written = done(destination).await.map_err(Broken::Destination)?;
+            let written =
+                done(destination).await.map_err(|error| Broken::Destination(error, Rest::Nothing))?;
             Ok(Carried { read, written })
         }
         Err(error) => Err(give_up(destination, error).await),
@@ -135,7 +162,9 @@ async fn gather(
     let pause = tokio::select! {
         biased;
         pause = source.copy_data(left, message, MESSAGE, &mut messages) => pause,
-        frame = destination.recv() => return Err(Broken::Destination(answer(destination, frame).await)),
+        frame = destination.recv() => {
+            return Err(Broken::Destination(answer(destination, frame).await, Rest::Rows(*left)));
+        }
     };
     tally.add(messages as i64, (message.len() - HEADER) as i64);
     match pause {
@@ -145,7 +174,7 @@ async fn gather(
 }
 
 /// Sends the message, then looks whether the destination has something against it.
-async fn send(destination: &mut Raw, message: &mut BytesMut) -> Result<(), Broken> {
+async fn send(destination: &mut Raw, message: &mut BytesMut) -> Result<()> {
     let length = (message.len() - 1) as u32;
     message[0] = b'd';
     message[1..HEADER].copy_from_slice(&length.to_be_bytes());
@@ -159,7 +188,7 @@ async fn send(destination: &mut Raw, message: &mut BytesMut) -> Result<(), Broke
         // What the server said before it went is worth more than that it went.
         Err(lost) => destination.recv().await.map_err(|_| lost),
     };
-    Err(Broken::Destination(answer(destination, frame).await))
+    Err(answer(destination, frame).await)
 }
 
 /// The error in what a server says in the middle of a COPY.
@@ -215,7 +244,7 @@ async fn give_up(destination: &mut Raw, error: Error) -> Broken {
         Err(lost) => Err(lost),
     };
     match answer {
-        Err(own) if own.sqlstate() != Some(QUERY_CANCELED) => Broken::Destination(own),
+        Err(own) if own.sqlstate() != Some(QUERY_CANCELED) => Broken::Destination(own, Rest::Nothing),
         Ok(()) | Err(_) => Broken::Source(error),
     }
 }

@@ -155,11 +155,13 @@ pub fn begin_anew(task: &str, oids: &[u32]) -> String {
 }
 
 /// The statement that lands a part, for the end of the transaction that wrote its rows. Fails inside the server if it has
-/// landed before or is not planned any more: whoever comes second writes nothing.
+/// landed before, or is not planned like this any more: whoever comes second writes nothing.
 pub fn land(task: &str, part: &Part, landed: &Landed) -> String {
+    let bound = |value: Option<i64>| value.map_or("IS NULL".to_owned(), |value| format!("= '{value}'"));
     format!(
         "WITH w AS (UPDATE walferry_state.parts SET snapshot = {}, lsn = {}, rows = {}, bytes = {}, kept = {} \
-         WHERE task = {} AND source_oid = {} AND part = {} AND snapshot IS NULL RETURNING 1) \
+         WHERE task = {} AND source_oid = {} AND part = {} AND unit = {} AND lower {} AND upper {} \
+         AND snapshot IS NULL RETURNING 1) \
          SELECT walferry_state.expect(count(*), 1) FROM w",
         quote::ascii_literal(&landed.snapshot.to_string()),
         quote::ascii_literal(&landed.lsn.to_string()),
@@ -169,6 +171,9 @@ pub fn land(task: &str, part: &Part, landed: &Landed) -> String {
         quote::ascii_literal(task),
         part.source_oid,
         part.part,
+        quote::ascii_literal(&part.unit.to_string()),
+        bound(part.lower),
+        bound(part.upper),
     )
 }
 
@@ -194,7 +199,8 @@ mod tests {
         assert_eq!(
             land("it's", &part, &landed),
             "WITH w AS (UPDATE walferry_state.parts SET snapshot = '10:12:11', lsn = '0/10', rows = 3, bytes = 40, \
-             kept = 0 WHERE task = 'it''s' AND source_oid = 7 AND part = 2 AND snapshot IS NULL RETURNING 1) \
+             kept = 0 WHERE task = 'it''s' AND source_oid = 7 AND part = 2 AND unit = 'blocks' AND lower IS NULL \
+             AND upper = '9' AND snapshot IS NULL RETURNING 1) \
              SELECT walferry_state.expect(count(*), 1) FROM w"
         );
     }

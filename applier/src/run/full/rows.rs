@@ -12,7 +12,7 @@ use crate::catalog::source::SourceTable;
 use crate::config;
 use crate::copy::{self, CopyTable, Ended, Gate, Outcome, Progress, Reading, Round, Terms};
 use crate::error::{Error, Result};
-use crate::pg::{Lsn, Session, client, client_error};
+use crate::pg::{Lsn, Session, client, client_error, quote};
 use crate::run::Task;
 use crate::run::sides::{Sides, application_name, writer_name};
 use crate::schema::Copied;
@@ -43,20 +43,64 @@ impl Rows<'_> {
     /// anew: the snapshot that these were read in is gone.
     pub async fn plan(&self, asker: &Client, sources: Vec<SourceTable>, reading: &Reading) -> Result<Work> {
         let destination = &self.sides.destination_client;
+        self.leave_gone(asker).await?;
         let mut names = Names::new(&self.task.config.map);
         names.keep(self.chosen.iter().map(|table| (table.source_oid, table.destination.clone())));
         let (tables, refused) = copy::targets(destination, &names, sources, |_| self.made).await?;
         let problems = self.refused(refused).await?;
         let terms = Terms { task: self.name(), reading, jobs: usize::from(self.task.config.copy.jobs.get()) };
         let mut parts = copy::plan(asker, destination, &tables, terms).await?;
-        let broken = copy::broken(&parts);
-        if !broken.is_empty() && *reading != Reading::Own {
-            self.begin_anew(&tables, &broken, "the snapshot that its first blocks were read in is gone")
+        let broken = copy::broken(&parts, reading);
+        if !broken.is_empty() {
+            self.begin_anew(&tables, &broken, "the snapshot that its blocks were planned for is gone")
                 .await?;
+            parts = copy::plan(asker, destination, &tables, terms).await?;
+        }
+        let emptied = self.emptied(&tables, &parts).await?;
+        if !emptied.is_empty() {
+            self.begin_anew(
+                &tables,
+                &emptied,
+                "it is unlogged, and the destination has emptied it after a crash",
+            )
+            .await?;
             parts = copy::plan(asker, destination, &tables, terms).await?;
         }
         self.say(&tables, &parts);
         Ok(Work { tables, parts, problems })
+    }
+
+    /// Takes tables out of the task that were dropped at the source.
+    async fn leave_gone(&self, asker: &Client) -> Result<()> {
+        let sql = "SELECT o FROM unnest($1::oid[]) AS o WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = o)";
+        let oids: Vec<u32> = self.chosen.iter().map(|table| table.source_oid).collect();
+        let gone = asker.query(sql, &[&oids]).await.map_err(client_error)?;
+        let gone: Vec<u32> = gone.iter().map(|row| row.get(0)).collect();
+        for table in self.chosen.iter().filter(|table| gone.contains(&table.source_oid)) {
+            let name = quote::readable(&table.source.0, &table.source.1);
+            tracing::warn!(
+                "{name} is gone at the source, and is taken out of the task; what the destination has of it stays"
+            );
+        }
+        tables::remove(&self.sides.destination_client, self.name(), &gone).await
+    }
+
+    /// Unlogged tables whose rows were there and are not any more.
+    async fn emptied(&self, tables: &[Arc<CopyTable>], parts: &[Part]) -> Result<Vec<u32>> {
+        let has_landed = |oid: u32| {
+            let mut landed =
+                parts.iter().filter(|part| part.source_oid == oid).filter_map(|part| part.landed.as_ref());
+            landed.any(|landed| landed.rows > 0)
+        };
+        let mut emptied = Vec::new();
+        for table in tables.iter().filter(|table| table.source.unlogged && has_landed(table.source.oid)) {
+            let sql = format!("SELECT EXISTS (SELECT FROM {})", table.target.only());
+            let row = self.sides.destination_client.query_one(&sql, &[]).await.map_err(client_error)?;
+            if !row.get::<_, bool>(0) {
+                emptied.push(table.source.oid);
+            }
+        }
+        Ok(emptied)
     }
 
     /// Copies; `finished` is told of every table that is done.
@@ -77,8 +121,6 @@ impl Rows<'_> {
                 .set("synchronous_commit", "off"),
             task: self.name().to_owned(),
             jobs: usize::from(self.task.config.copy.jobs.get()),
-            // Writer 0 is that of the stream, writer 1 that of its large transactions.
-            first_writer: 2,
             permits: self.sides.permits.clone(),
             reading,
             holder: keeper.map(|keeper| keeper.session),
@@ -90,15 +132,20 @@ impl Rows<'_> {
         copy::run(round, work.tables, work.parts, finished).await
     }
 
-    /// Empties tables at the destination and forgets their parts, to copy them again.
+    /// Empties tables at the destination and forgets their parts, to copy them again; with them goes what else is in the same
+    /// tables there.
     pub async fn begin_anew(&self, tables: &[Arc<CopyTable>], oids: &[u32], why: &str) -> Result<()> {
-        let mut statements = Vec::new();
-        for table in tables.iter().filter(|table| oids.contains(&table.source.oid)) {
+        let parts = parts::read(&self.sides.destination_client, self.name()).await?;
+        let anew = copy::anew(tables, &parts, oids);
+        for table in tables.iter().filter(|table| anew.oids.contains(&table.source.oid)) {
+            let own = oids.contains(&table.source.oid);
+            let why = if own { why } else { "its destination is that of such a table" };
             tracing::info!("{} is copied again from its beginning: {why}", table.source.readable());
-            statements.push(format!("TRUNCATE {}", table.target.only()));
         }
-        statements.push(parts::begin_anew(self.name(), oids));
-        self.sides.destination_client.batch_execute(&statements.join("; ")).await.map_err(client_error)
+        let statements = anew.targets.iter().map(|target| copy::emptying(target, self.made)).collect();
+        let session = Session::writer(&writer_name(self.task), &self.sides.source.encoding);
+        let at = (&self.task.destination, session);
+        copy::begin_anew(at, self.name(), copy::FIRST_WRITER, statements, &anew.oids).await
     }
 
     /// Says what is left, where something is done already.
@@ -203,8 +250,10 @@ pub async fn copy(
     let copying = rows.run(work, reading, keeper, Arc::new(copy::NoGate), finished);
     let all = async {
         let telling = tell(ended, copied, complete);
-        let (done, made, told) = tokio::join!(copying, definitions.hanging(only_keys, waiting), telling);
-        done.and(made.map(|made| (made, told)))
+        let telling = async { Ok(telling.await) };
+        // An error of the copy does not wait for indexes.
+        let ((), made, told) = tokio::try_join!(copying, definitions.hanging(only_keys, waiting), telling)?;
+        Ok::<_, Error>((made, told))
     };
     let progress = rows.progress.clone();
     let (made, told) = tokio::select! {
