@@ -186,12 +186,12 @@ impl<'a> Cuts<'a> {
              FROM ONLY {} TABLESAMPLE SYSTEM ({percent})",
             table.source.qualified()
         );
-        self.each(BEFORE_QUESTION).await?;
+        self.around(BEFORE_QUESTION).await?;
         let row = self.source.query_one(&sql, &[&fractions]).await.map_err(client_error);
         if self.source.is_closed() {
             return row.map(|_| Vec::new());
         }
-        self.each(AFTER_QUESTION).await?;
+        self.around(AFTER_QUESTION).await?;
         match row {
             Ok(row) => {
                 let mut bounds = row.get::<_, Option<Vec<i64>>>(0).unwrap_or_default();
@@ -204,7 +204,7 @@ impl<'a> Cuts<'a> {
     }
 
     /// In the transaction of a shared snapshot, which has to go on.
-    async fn each(&self, sql: &str) -> Result<()> {
+    async fn around(&self, sql: &str) -> Result<()> {
         match self.reading {
             Reading::Shared { .. } => self.source.batch_execute(sql).await.map_err(client_error),
             Reading::Own => Ok(()),
