@@ -22,15 +22,14 @@ pub fn stage(table: &CopyTable) -> String {
 /// SQLSTATE of `walferry_state.expect`.
 pub const UNEXPECTED: &str = "WF001";
 
-/// The statements that move the rows. The last row that they return says how many were written.
+/// The statements that move the rows. The last row that they return says how many were written. Rows whose keys are NULL are
+/// compared as a whole.
 pub fn merge(table: &CopyTable, existing: Existing) -> String {
     let keys = keys(table);
-    let statement = match (existing, keys.is_empty()) {
-        (Existing::Keep | Existing::Overwrite, true) => add_missing(table),
-        (Existing::Keep, false) => keep(table, &keys),
-        (Existing::Overwrite, false) => overwrite(table, &keys),
-        (Existing::Error, true) => format!("{}; {}", none_equal(table), counted(&insert(table, ""))),
-        (Existing::Error, false) => format!("{}; {}", none_there(table, &keys), counted(&insert(table, ""))),
+    let statement = match existing {
+        Existing::Keep => keep(table, &keys),
+        Existing::Overwrite => overwrite(table, &keys),
+        Existing::Error => refuse(table, &keys),
     };
     format!("ANALYZE {STAGING}; {statement}")
 }
@@ -56,13 +55,31 @@ fn keys(table: &CopyTable) -> Vec<&UniqueIndex> {
     table.target.unique_indexes.iter().filter(usable).collect()
 }
 
-/// The key that says which row is replaced: that of the source's identity, else the first.
+/// Whether every row has a value of the key, so that it finds the row if it is there.
+fn is_certain(table: &CopyTable, index: &UniqueIndex) -> bool {
+    let not_null = |key: &KeyColumn| table.target.column(&key.name).is_some_and(|column| column.not_null);
+    index.nulls_not_distinct || index.columns.iter().all(not_null)
+}
+
+/// Whether a row has none of the keys; never, if one of them is certain.
+fn has_no_key(table: &CopyTable, keys: &[&UniqueIndex], row: &str) -> Option<String> {
+    let is_null = |key: &KeyColumn| format!("{row}.{} IS NULL", quote::ascii_ident(&key.name));
+    let lacks = |index: &&UniqueIndex| {
+        let any: Vec<String> = index.columns.iter().map(is_null).collect();
+        format!("({})", any.join(" OR "))
+    };
+    let all = || keys.iter().map(lacks).collect::<Vec<_>>().join(" AND ");
+    (!keys.iter().any(|index| is_certain(table, index))).then(all)
+}
+
+/// The key that says which row is replaced: that of the source's identity, else one that all rows have, else the first.
 fn identity<'a>(table: &CopyTable, keys: &[&'a UniqueIndex]) -> Option<&'a UniqueIndex> {
     let is_identity = |index: &&&UniqueIndex| {
         let names = &table.source.identity;
         index.columns.len() == names.len() && index.columns.iter().all(|key| names.contains(&key.name))
     };
-    keys.iter().find(is_identity).or(keys.first()).copied()
+    let certain = || keys.iter().find(|index| is_certain(table, index));
+    keys.iter().find(is_identity).or_else(certain).or(keys.first()).copied()
 }
 
 /// `s` and `d` are the rows of one key.
@@ -105,19 +122,46 @@ fn counted(insert: &str) -> String {
 /// ON CONFLICT knows no deferrable constraints, and nobody enforces them for us (rule 12).
 fn keep(table: &CopyTable, keys: &[&UniqueIndex]) -> String {
     if table.target.unique_indexes.iter().all(|index| index.immediate) {
-        counted(&insert(table, " ON CONFLICT DO NOTHING"))
+        write(table, keys, None, " ON CONFLICT DO NOTHING")
     } else {
-        counted(&insert(table, &format!(" WHERE NOT ({})", is_there(table, keys))))
+        let there = (!keys.is_empty()).then(|| is_there(table, keys));
+        write(table, keys, there.map(|there| format!("NOT ({there})")), "")
     }
 }
 
 /// The row is replaced rather than updated, which also does for identity columns (rule 11).
 fn overwrite(table: &CopyTable, keys: &[&UniqueIndex]) -> String {
-    let Some(identity) = identity(table, keys) else { return add_missing(table) };
+    let Some(identity) = identity(table, keys) else { return write(table, keys, None, "") };
     let delete = format!("DELETE FROM {} d USING {STAGING} s WHERE {}", table.target.only(), same(identity));
     let others: Vec<&UniqueIndex> = keys.iter().filter(|index| !index.immediate).copied().collect();
     let probe = if others.is_empty() { String::new() } else { format!("; {}", none_there(table, &others)) };
-    format!("{delete}{probe}; {}", counted(&insert(table, "")))
+    format!("{delete}{probe}; {}", write(table, &[identity], None, ""))
+}
+
+/// Writes if the destination has none of the rows.
+fn refuse(table: &CopyTable, keys: &[&UniqueIndex]) -> String {
+    let there = (!keys.is_empty()).then(|| none_there(table, keys));
+    let equal = has_no_key(table, keys, "s").map(|_| none_equal(table, keys));
+    let insert = counted(&insert(table, ""));
+    there.into_iter().chain(equal).chain(std::iter::once(insert)).collect::<Vec<_>>().join("; ")
+}
+
+/// Writes the rows that have a key, of these `wanted`; of those that have none, as many as the destination lacks.
+fn write(table: &CopyTable, keys: &[&UniqueIndex], wanted: Option<String>, conflict: &str) -> String {
+    let Some(lacks) = has_no_key(table, keys, "s") else {
+        let wanted = wanted.map(|wanted| format!(" WHERE {wanted}")).unwrap_or_default();
+        return counted(&insert(table, &format!("{wanted}{conflict}")));
+    };
+    let missing = format!("WITH {}, w AS ({}{conflict} RETURNING 1)", numbered(table, keys), missing(table));
+    if keys.is_empty() {
+        return format!("{missing} SELECT count(*) FROM w");
+    }
+    let wanted = wanted.map(|wanted| format!(" AND {wanted}")).unwrap_or_default();
+    let keyed = insert(table, &format!(" WHERE NOT ({lacks}){wanted}{conflict}"));
+    format!(
+        "{missing}, k AS ({keyed} RETURNING 1) \
+         SELECT (SELECT count(*) FROM w) OPERATOR(pg_catalog.+) (SELECT count(*) FROM k)"
+    )
 }
 
 fn none_there(table: &CopyTable, keys: &[&UniqueIndex]) -> String {
@@ -125,31 +169,37 @@ fn none_there(table: &CopyTable, keys: &[&UniqueIndex]) -> String {
 }
 
 /// Rows without a key, by their text: `r` those of the source, numbered among equal ones; `d` how many the destination has.
-fn numbered(table: &CopyTable) -> String {
+fn numbered(table: &CopyTable, keys: &[&UniqueIndex]) -> String {
     let names = table.format.names();
+    let of = |row: &str| {
+        let lacks = has_no_key(table, keys, row).filter(|lacks| !lacks.is_empty());
+        lacks.map(|lacks| format!(" WHERE {lacks}")).unwrap_or_default()
+    };
     format!(
         "r AS (SELECT s.*, t.walferry_text, pg_catalog.row_number() OVER (PARTITION BY t.walferry_text) AS walferry_n \
-         FROM {STAGING} s, LATERAL (SELECT ROW(s.*)::text AS walferry_text) t), \
-         d AS (SELECT ROW({names})::text AS walferry_text, pg_catalog.count(*) AS walferry_n FROM {} GROUP BY 1)",
-        table.target.only()
+         FROM {STAGING} s, LATERAL (SELECT ROW(s.*)::text AS walferry_text) t{}), \
+         d AS (SELECT ROW({names})::text AS walferry_text, pg_catalog.count(*) AS walferry_n FROM {} o{} GROUP BY 1)",
+        of("s"),
+        table.target.only(),
+        of("o")
     )
 }
 
-fn add_missing(table: &CopyTable) -> String {
+/// An INSERT of the numbered rows that the destination lacks.
+fn missing(table: &CopyTable) -> String {
     let names: Vec<String> = table.format.columns.iter().map(|name| format!("s.{name}")).collect();
     format!(
-        "WITH {}, w AS (INSERT INTO {} SELECT {} FROM r s LEFT JOIN d ON d.walferry_text = s.walferry_text \
-         WHERE s.walferry_n > coalesce(d.walferry_n, 0) RETURNING 1) SELECT count(*) FROM w",
-        numbered(table),
+        "INSERT INTO {} SELECT {} FROM r s LEFT JOIN d ON d.walferry_text = s.walferry_text \
+         WHERE s.walferry_n > coalesce(d.walferry_n, 0)",
         into(table),
         names.join(", ")
     )
 }
 
-fn none_equal(table: &CopyTable) -> String {
+fn none_equal(table: &CopyTable, keys: &[&UniqueIndex]) -> String {
     format!(
         "WITH {} SELECT walferry_state.expect(count(*), 0) FROM r JOIN d ON d.walferry_text = r.walferry_text",
-        numbered(table)
+        numbered(table, keys)
     )
 }
 
@@ -170,12 +220,39 @@ mod tests {
     }
 
     fn with(immediate: bool) -> CopyTable {
+        let mut table = nullable(immediate);
+        let mut target = (*table.target).clone();
+        target.columns[0].not_null = true;
+        table.target = std::sync::Arc::new(target);
+        table
+    }
+
+    fn nullable(immediate: bool) -> CopyTable {
         let mut table = copy_table(7);
         table.target = std::sync::Arc::new(crate::catalog::Table {
             unique_indexes: vec![index(immediate)],
             ..(*table.target).clone()
         });
         table
+    }
+
+    #[test]
+    fn rows_whose_key_is_null_are_compared_as_text() {
+        let keep = merge(&nullable(true), Existing::Keep);
+        let missing = "FROM ONLY \"public\".\"t\" o WHERE (o.\"id\" IS NULL) GROUP BY 1";
+        assert!(
+            keep.contains(missing) && keep.contains("s.walferry_n > coalesce(d.walferry_n, 0) ON CONFLICT"),
+            "{keep}"
+        );
+        assert!(
+            keep.contains("s WHERE NOT ((s.\"id\" IS NULL)) ON CONFLICT DO NOTHING RETURNING 1"),
+            "{keep}"
+        );
+        let overwrite = merge(&nullable(true), Existing::Overwrite);
+        assert!(overwrite.contains(missing) && !overwrite.contains("ON CONFLICT"), "{overwrite}");
+        let refuse = merge(&nullable(false), Existing::Error);
+        assert!(refuse.contains(missing) && refuse.contains("expect(count(*), 0) FROM r JOIN d"), "{refuse}");
+        assert!(!merge(&with(true), Existing::Error).contains("walferry_text"));
     }
 
     #[test]

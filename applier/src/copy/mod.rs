@@ -26,7 +26,7 @@ use tokio_postgres::Client;
 pub use anew::{anew, begin_anew, emptying};
 pub use format::{Format, fit};
 pub use gate::{Gate, NoGate};
-pub use plan::{Terms, broken, plan};
+pub use plan::{Terms, broken, plan, refuse_standby};
 pub use progress::Progress;
 pub use rate::{Limiter, Limits};
 

@@ -27,6 +27,10 @@ const TID_RANGES: u32 = 14;
 /// So many tables are asked about in one statement.
 const AT_ONCE: usize = 200;
 
+/// Around a question about a table that another session of ours has locked.
+const BEFORE_QUESTION: &str = "SAVEPOINT question; SET LOCAL lock_timeout = '500ms'";
+const AFTER_QUESTION: &str = "ROLLBACK TO SAVEPOINT question; RELEASE SAVEPOINT question";
+
 /// What the plan depends on besides the tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
@@ -48,6 +52,7 @@ pub async fn plan(
     tables: &[Arc<CopyTable>],
     terms: Terms<'_>,
 ) -> Result<Vec<Part>> {
+    refuse_standby(source).await?;
     let oids: HashSet<u32> = tables.iter().map(|table| table.source.oid).collect();
     let known = parts::read(destination, terms.task).await?;
     let mut parts: Vec<Part> = known.into_iter().filter(|part| oids.contains(&part.source_oid)).collect();
@@ -63,6 +68,22 @@ pub async fn plan(
     parts::add(destination, terms.task, &news).await?;
     parts.extend(news);
     Ok(parts)
+}
+
+/// Refuses a source that is in recovery: its snapshots do not name the transactions that were in progress, so that nobody
+/// could tell which changes of the stream a part has seen (rule 23).
+///
+/// # Errors
+/// Refused; else as [`Class`](crate::error::Class) says.
+pub async fn refuse_standby(source: &Client) -> Result<()> {
+    let row = source.query_one("SELECT pg_catalog.pg_is_in_recovery()", &[]).await.map_err(client_error)?;
+    if row.get(0) {
+        return Err(Error::refused(
+            "the source is a standby, and rows cannot be copied from one, because its snapshots do not say which \
+             transactions they have seen; name the primary in [source] url",
+        ));
+    }
+    Ok(())
 }
 
 /// The tables whose copy has to begin anew in this reading, because the snapshot that their blocks were planned for is gone:
@@ -155,7 +176,7 @@ impl<'a> Cuts<'a> {
         filled || (shared && !table.target.unique_indexes.is_empty())
     }
 
-    /// Values of the key with about as many rows between each two.
+    /// Values of the key with about as many rows between each two; none if the table is better left whole.
     async fn quantiles(&self, table: &CopyTable, column: &str, count: i64) -> Result<Vec<i64>> {
         let fractions: Vec<f64> = (1..count).map(|at| at as f64 / count as f64).collect();
         let percent = (SAMPLE / f64::from(table.source.blocks.max(1)) * 100.0).min(100.0);
@@ -165,19 +186,29 @@ impl<'a> Cuts<'a> {
              FROM ONLY {} TABLESAMPLE SYSTEM ({percent})",
             table.source.qualified()
         );
-        let row = self.source.query_one(&sql, &[&fractions]).await;
-        let row = match row.map_err(client_error) {
-            Ok(row) => row,
-            // Gone or forbidden: the worker says so, for this table alone. In the transaction of a shared snapshot
-            // nothing more could be asked.
-            Err(error) if *self.reading == Reading::Own && is_about_the_table(&error) => {
-                return Ok(Vec::new());
+        self.around(BEFORE_QUESTION).await?;
+        let row = self.source.query_one(&sql, &[&fractions]).await.map_err(client_error);
+        if self.source.is_closed() {
+            return row.map(|_| Vec::new());
+        }
+        self.around(AFTER_QUESTION).await?;
+        match row {
+            Ok(row) => {
+                let mut bounds = row.get::<_, Option<Vec<i64>>>(0).unwrap_or_default();
+                bounds.dedup();
+                Ok(bounds)
             }
-            Err(error) => return Err(error),
-        };
-        let mut bounds = row.get::<_, Option<Vec<i64>>>(0).unwrap_or_default();
-        bounds.dedup();
-        Ok(bounds)
+            Err(error) if leaves_whole(&error) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// In the transaction of a shared snapshot, which has to go on.
+    async fn around(&self, sql: &str) -> Result<()> {
+        match self.reading {
+            Reading::Shared { .. } => self.source.batch_execute(sql).await.map_err(client_error),
+            Reading::Own => Ok(()),
+        }
     }
 }
 
@@ -188,8 +219,12 @@ fn keeps_apart(table: &CopyTable, column: &str) -> bool {
     table.target.unique_indexes.iter().all(holds)
 }
 
-fn is_about_the_table(error: &Error) -> bool {
-    error.sqlstate().is_some() && !error.class().is_transient()
+/// Gone or forbidden: the worker says so, for this table alone. Locked: somebody waits behind our own lock, and would wait
+/// for ever if we waited for them.
+fn leaves_whole(error: &Error) -> bool {
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    let is_locked = error.sqlstate() == Some(LOCK_NOT_AVAILABLE);
+    is_locked || (error.sqlstate().is_some() && !error.class().is_transient())
 }
 
 /// The tables to cut so that all workers have as much to do: as few as possible, the largest first, because whole tables
@@ -246,106 +281,4 @@ fn even(length: i64, count: i64) -> Vec<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::copy_table;
-    use super::*;
-    use crate::catalog::{KeyColumn, Table};
-    use crate::pg::Lsn;
-    use crate::state::parts::Landed;
-    use proptest::prelude::*;
-
-    #[test]
-    fn parts_are_open_at_both_ends() {
-        let parts = ranges(&copy_table(7), &Unit::Blocks, &[10, 20]);
-        let bounds: Vec<_> = parts.iter().map(|part| (part.part, part.lower, part.upper)).collect();
-        assert_eq!(bounds, [(0, None, Some(10)), (1, Some(10), Some(20)), (2, Some(20), None)]);
-        assert_eq!(ranges(&copy_table(7), &Unit::Blocks, &[])[0].unit, Unit::Table);
-    }
-
-    #[test]
-    fn a_key_without_the_column_keeps_a_table_whole() {
-        let key = |name: &str| KeyColumn {
-            name: name.into(),
-            operator_schema: "pg_catalog".into(),
-            operator: "=".into(),
-        };
-        let index = |columns: &[&str]| UniqueIndex {
-            name: "i".into(),
-            immediate: true,
-            partial: false,
-            nulls_not_distinct: false,
-            columns: columns.iter().map(|name| key(name)).collect(),
-        };
-        let mut table = copy_table(7);
-        let mut with = |indexes: &[&[&str]]| {
-            let unique_indexes = indexes.iter().map(|columns| index(columns)).collect();
-            table.target = Arc::new(Table { unique_indexes, ..(*table.target).clone() });
-            keeps_apart(&table, "id")
-        };
-        assert!(with(&[]) && with(&[&["id"], &["mail", "id"]]));
-        assert!(!with(&[&["id"], &["mail"]]));
-        assert!(!with(&[&[]]));
-    }
-
-    #[test]
-    fn no_more_is_cut_than_keeps_all_workers_busy() {
-        let cut = |megabytes: &[i64], jobs: usize| {
-            let sizes = megabytes.iter().enumerate().map(|(at, size)| (at as u32, size << 20)).collect();
-            let mut cut: Vec<u32> = unbalanced(sizes, jobs).into_iter().collect();
-            cut.sort_unstable();
-            cut
-        };
-        assert!(cut(&[400], 1).is_empty());
-        assert_eq!(cut(&[400], 2), [0]);
-        assert!(cut(&[60, 1], 2).is_empty());
-        assert!(cut(&[170, 150, 35, 25], 2).is_empty());
-        assert_eq!(cut(&[100, 100, 100, 100, 100], 4), [0]);
-        assert_eq!(cut(&[25, 10_000, 35], 2), [1]);
-        assert!(cut(&[], 2).is_empty());
-    }
-
-    #[test]
-    fn leaves_of_one_root_are_one_source() {
-        let leaf = |oid: u32| {
-            let mut table = copy_table(oid);
-            table.source.ancestors = vec![(90, "public".into(), "root".into())];
-            Arc::new(table)
-        };
-        assert_eq!(sources(&[leaf(1), leaf(2)])[&1], 1);
-        assert_eq!(sources(&[leaf(1), Arc::new(copy_table(3))])[&1], 2);
-    }
-
-    #[test]
-    fn rule_23_half_a_table_of_blocks_is_worth_nothing_without_its_snapshot() {
-        let landed = Landed { snapshot: "1:1:".parse().unwrap(), lsn: Lsn(1), rows: 5, bytes: 50, kept: 1 };
-        let part = |source_oid, part, unit: &Unit, done: bool| Part {
-            source_oid,
-            part,
-            unit: unit.clone(),
-            lower: None,
-            upper: None,
-            landed: done.then(|| landed.clone()),
-        };
-        let key = Unit::Key("id".into());
-        let parts = [
-            part(1, 0, &Unit::Blocks, true),
-            part(1, 1, &Unit::Blocks, false),
-            part(2, 0, &Unit::Blocks, true),
-            part(3, 0, &key, true),
-            part(3, 1, &key, false),
-            part(4, 0, &Unit::Blocks, false),
-        ];
-        let shared = Reading::Shared { snapshot: "1".into(), lsn: Lsn(1) };
-        assert_eq!(broken(&parts, &shared), [1]);
-        assert_eq!(broken(&parts, &Reading::Own), [1, 4]);
-    }
-
-    proptest! {
-        #[test]
-        fn bounds_rise_and_lie_inside(length in 0i64..1_000_000, count in 1i64..64) {
-            let bounds = even(length, count);
-            prop_assert!(bounds.windows(2).all(|pair| pair[0] < pair[1]));
-            prop_assert!(bounds.iter().all(|bound| (1..length).contains(bound)));
-        }
-    }
-}
+mod tests;

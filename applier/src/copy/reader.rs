@@ -135,8 +135,7 @@ fn importing(error: Error) -> Error {
 fn look(table: &CopyTable) -> String {
     let name = format!("{}.{}", quote::ident(&table.source.schema), quote::ident(&table.source.name));
     format!(
-        "SELECT pg_catalog.pg_current_snapshot(), CASE WHEN pg_catalog.pg_is_in_recovery() \
-         THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END, {} \
+        "SELECT pg_catalog.pg_current_snapshot(), pg_catalog.pg_current_wal_insert_lsn(), {} \
          FROM pg_catalog.pg_class c WHERE c.oid = {} AND c.oid = pg_catalog.to_regclass({})",
         source::fingerprint("c"),
         table.source.oid,

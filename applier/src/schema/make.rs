@@ -231,7 +231,7 @@ async fn analyze_all(hand: &Hand, queue: &Mutex<Vec<Name>>, permits: &Semaphore)
                 return Err(error);
             }
             let object = format!("statistics of {}", readable(&schema, &name));
-            told.push(LeftOut { object, reason: error.to_string() });
+            told.push(LeftOut { object, reason: super::session::told(&error) });
         }
     }
 }

@@ -8,7 +8,7 @@ use super::make::{Note, Outcome};
 use super::step::{Part, Pass, Step};
 use crate::error::{Class, Error, Result};
 use crate::pg::quote::literal;
-use crate::pg::{self, Conninfo, Session, client_error};
+use crate::pg::{self, Conninfo, Session, client_error, tellable};
 
 /// How often a step is tried that lost a deadlock or waited for a lock too long.
 const ATTEMPTS: u32 = 5;
@@ -19,9 +19,9 @@ const ATTEMPTS: u32 = 5;
 pub enum Done {
     /// The object is there.
     Made,
-    /// It is not; in the server's words.
+    /// It is not; in the server's words, as far as they may be told.
     Failed(String),
-    /// Privileges or an owner that could not be given; in the server's words.
+    /// Privileges or an owner that could not be given; likewise.
     LeftOut(String),
 }
 
@@ -96,7 +96,7 @@ impl Hand {
         if step.id.1 == Part::Owner || step.pass == Pass::Grants {
             return self.each_statement(step, note).await;
         }
-        let reason = failure.to_string();
+        let reason = if reads_rows(step.pass) { told(&failure) } else { failure.to_string() };
         let statement = step.statements.concat();
         let outcome = Outcome::Failed { reason: &reason, statement: &statement };
         self.note(&step.object, &outcome, note).await?;
@@ -130,7 +130,7 @@ impl Hand {
         match refused {
             None => self.note(&step.object, &Outcome::Made, note).await.map(|()| Done::Made),
             Some(error) => {
-                let reason = error.to_string();
+                let reason = told(&error);
                 self.note(&step.object, &Outcome::LeftOut { reason: &reason }, note).await?;
                 Ok(Done::LeftOut(reason))
             }
@@ -154,6 +154,27 @@ impl Hand {
     }
 }
 
+/// What the server says of a definition, as far as it may be told: what reads rows (an index on an expression, a constraint,
+/// a materialized view) fails with words that quote their values.
+pub(super) fn told(error: &Error) -> String {
+    let said = error.to_string();
+    match error.sqlstate() {
+        Some(state) if tellable(state, &said).is_none() => format!(
+            "it fails with SQLSTATE {state}; what the server says of it may quote values of rows, so it is only in the \
+             destination's log"
+        ),
+        Some(_) | None => said,
+    }
+}
+
+/// Whether a definition may be made over rows.
+fn reads_rows(pass: Pass) -> bool {
+    match pass {
+        Pass::Keys | Pass::After | Pass::Last => true,
+        Pass::Before | Pass::Grants => false,
+    }
+}
+
 /// The step's statements and its row of the journal.
 fn with_note(step: &Step, note: &Note) -> String {
     match &step.access_method {
@@ -167,4 +188,18 @@ fn with_note(step: &Step, note: &Note) -> String {
 
 fn bare(step: &Step, note: &Note) -> String {
     format!("{}{};\n", step.statements.concat(), note(&step.object, &Outcome::Made))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_not_told() {
+        let value =
+            Error::rejected("invalid input syntax for type integer: \"secret\"").with_sqlstate("22P02");
+        assert!(told(&value).contains("22P02") && !told(&value).contains("secret"));
+        let missing = Error::refused("type public.mood does not exist (42704)").with_sqlstate("42704");
+        assert_eq!(told(&missing), "type public.mood does not exist (42704)");
+    }
 }

@@ -6,6 +6,7 @@ use tokio_postgres::Client;
 
 use crate::catalog::slot;
 use crate::config::Mode;
+use crate::copy;
 use crate::error::{Error, Result};
 use crate::pg::{Created, client_error, quote};
 use crate::run::Task;
@@ -27,7 +28,11 @@ pub async fn refuse_wrong(task: &Task, source: &Client, destination: &Client) ->
         Mode::Full | Mode::FullIncremental => {
             let known = state::is_installed(destination).await?
                 && tasks::binding(destination, task.config.task.name.as_str()).await?.is_some();
-            if known || !slot::exists(source, &name).await? {
+            if known {
+                return Ok(());
+            }
+            copy::refuse_standby(source).await?;
+            if !slot::exists(source, &name).await? {
                 return Ok(());
             }
             Err(Error::refused(format!(
