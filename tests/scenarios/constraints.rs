@@ -138,3 +138,19 @@ fn rule_01_a_violated_check_stops_and_drops_nothing() {
     task.destination.execute("ALTER TABLE t DROP CONSTRAINT positive");
     task.sync();
 }
+
+#[test]
+fn rule_12_keys_of_a_deferrable_constraint_are_swapped() {
+    let task = Task::new(
+        "swap-deferrable",
+        "CREATE TABLE t (id integer PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, v text); ALTER TABLE t REPLICA IDENTITY FULL;",
+    );
+    task.source.execute("INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 10) i");
+    task.source.execute(
+        "BEGIN; UPDATE t SET id = 2 WHERE v = 'v1'; UPDATE t SET id = 1 WHERE v = 'v2'; COMMIT;
+         BEGIN; UPDATE t SET id = id % 10 + 1; COMMIT; BEGIN; UPDATE t SET id = 11 - id; DELETE FROM t WHERE v = 'v5'; COMMIT",
+    );
+    task.sync();
+    task.assert_equal();
+    assert_eq!(task.conflicts().len(), 0);
+}

@@ -133,7 +133,7 @@ fn wait_first_part(task: &Task, daemon: &mut Daemon) {
 
 #[test]
 fn rule_23_rows_change_and_move_between_the_parts_of_a_table() {
-    let task = in_parts("traffic-parts");
+    let task = in_parts("traffic-moving");
     let mut daemon = task.start();
     wait_first_part(&task, &mut daemon);
     task.source.execute(

@@ -222,7 +222,9 @@ fn column(source: &super::model::Column, found: &catalog::Column) -> Column {
 
 /// The best unique index that the replica identity covers; with identity FULL any without NULLs will do.
 fn access(relation: &Relation, table: &Table) -> Access {
-    let usable = |index: &&UniqueIndex| !index.partial && key(relation, table, index).is_some();
+    // Two rows may have one key of a deferrable constraint for a while (rule 12).
+    let usable =
+        |index: &&UniqueIndex| index.immediate && !index.partial && key(relation, table, index).is_some();
     let image = || {
         let identity =
             |(_, column): &(usize, &super::model::Column)| relation.full_identity || column.identity;
