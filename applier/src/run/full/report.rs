@@ -57,10 +57,10 @@ impl<'a> Report<'a> {
             self.bars.show(&tables);
             count += 1;
             let noted = async {
-                if count % NOTE == 0 {
+                if count.is_multiple_of(NOTE) {
                     self.note(tables).await?;
                 }
-                if !self.joining && count % LOOK == 0 {
+                if !self.joining && count.is_multiple_of(LOOK) {
                     self.waits().await?;
                 }
                 Ok(())
