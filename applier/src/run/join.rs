@@ -53,7 +53,9 @@ async fn join(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<()> {
     // What fails here and is needed shows with the tables themselves.
     tell(&definitions.before(&sides, task, &choices.chosen).await?);
     tell(&definitions.rest_of_hanging(true).await?);
-    let failed = Copying { task, sides: &sides, choices, gate, made: definitions.are_made() }.run().await?;
+    // A round that breaks leaves parts of which nobody knows whether they landed: only another session finds out.
+    let copying = Copying { task, sides: &sides, choices, gate, made: definitions.are_made() };
+    let failed = copying.run().await.map_err(|error| Error::unreachable(error.to_string()))?;
     let horizon = parts::horizon(&sides.destination_client, task.config.task.name.as_str()).await?;
     let horizon = horizon.unwrap_or(Lsn::ZERO);
     tracing::info!(lsn = %horizon, "the rows of the tables that join are there; making them level");

@@ -1,7 +1,8 @@
 //! What the gate makes of changes, by the snapshots of the parts. No server: a pause shows as such.
 
 use super::*;
-use crate::apply::model::{Ancestor, Column};
+use crate::apply::model::{Ancestor, Column, OldRow};
+use walferry_wire::tuple::Cell;
 
 const SEEN: u64 = 5;
 const UNSEEN: u64 = 50;
