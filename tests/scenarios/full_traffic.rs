@@ -111,7 +111,7 @@ fn in_parts(name: &str) -> Task {
     Task::build(name)
         .schema(
             "CREATE TABLE big (id bigint PRIMARY KEY, v integer, d bytea); ALTER TABLE big ALTER d SET STORAGE EXTERNAL;
-             INSERT INTO big SELECT i, 0, decode(repeat(md5(i::text), 32768), 'hex') FROM generate_series(1, 160) i;
+             INSERT INTO big SELECT i, 0, decode(repeat(md5(i::text), 32768), 'hex') FROM generate_series(1, 256) i;
              ANALYZE big;",
         )
         .full()
