@@ -158,3 +158,24 @@ fn rule_23_killed_while_a_table_joins() {
     same(&task, "one");
     same(&task, "two");
 }
+
+#[test]
+fn a_task_without_tables_copies_those_that_come() {
+    let mut task = Task::build("join-empty")
+        .schema("CREATE TABLE b (i integer PRIMARY KEY); INSERT INTO b SELECT generate_series(1, 5);")
+        .full()
+        .set("objects.exclude", vec!["public.b"])
+        .create();
+    task.run_until_now();
+    task.set("objects.exclude", Vec::<String>::new());
+    task.run_until_now();
+    assert_eq!(task.destination.value("SELECT count(*) FROM b"), "5");
+    task.set("objects.exclude", vec!["public.b"]);
+    task.run_until_now();
+    task.source.execute("INSERT INTO b VALUES (6)");
+    task.destination.execute("TRUNCATE b");
+    task.run_until_now();
+    task.set("objects.exclude", Vec::<String>::new());
+    task.run_until_now();
+    task.assert_equal();
+}

@@ -175,3 +175,30 @@ fn rule_23_a_table_that_is_emptied_between_its_parts() {
     task.assert_whole();
     daemon.terminate().expect_status(0);
 }
+
+#[test]
+fn rule_23_a_table_is_cut_by_its_replica_identity_or_not_at_all() {
+    let task = Task::build("traffic-identity")
+        .schema(
+            "CREATE TABLE big (id bigint PRIMARY KEY, email text NOT NULL UNIQUE, d bytea);
+             ALTER TABLE big ALTER d SET STORAGE EXTERNAL; ALTER TABLE big REPLICA IDENTITY USING INDEX big_email_key;
+             INSERT INTO big SELECT i, 'm' || i, decode(repeat(md5(i::text), 32768), 'hex') FROM generate_series(1, 160) i;",
+        )
+        .full()
+        .set("copy.snapshot", false)
+        .set("copy.rate", "20MB/s")
+        .create();
+    let mut daemon = task.start();
+    task.wait_copy("rows come", &mut daemon, |status| {
+        status["tables"]
+            .as_array()
+            .is_some_and(|tables| tables.iter().any(|table| table["rows"].as_i64() > Some(0)))
+    });
+    task.source.execute(
+        "UPDATE big SET id = id + 1000, d = 'moved' WHERE id = 1; DELETE FROM big WHERE id IN (2, 159)",
+    );
+    task.wait_following(&mut daemon);
+    task.wait_level();
+    task.assert_whole();
+    daemon.terminate().expect_status(0);
+}
