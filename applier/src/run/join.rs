@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::choose::Choices;
-use super::full::{Definitions, Report, Rows, visible};
+use super::full::{Definitions, Hanging, ROUNDS, Report, Rows, visible};
 use super::sides::{Sides, application_name};
 use super::{Task, gates};
 use crate::apply::Gate;
@@ -19,8 +19,6 @@ use crate::pg::{Lsn, Session, Snapshot, client};
 use crate::state::parts;
 use crate::state::tables::{self, Chosen, TableProgress, TableState};
 
-/// A table that is changed under its copy is begun again so often.
-const ROUNDS: usize = 5;
 /// How often it is looked whether the stream has passed the copy.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -52,7 +50,7 @@ async fn join(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<()> {
     definitions.forget(&sides, task, &dropped).await?;
     // What fails here and is needed shows with the tables themselves.
     tell(&definitions.before(&sides, task, &choices.chosen).await?);
-    tell(&definitions.rest_of_hanging(true).await?);
+    tell(&definitions.rest_of_hanging(Hanging::Keys).await?);
     // A round that breaks leaves parts of which nobody knows whether they landed: only another session finds out.
     let copying = Copying { task, sides: &sides, choices, gate, made: definitions.are_made() };
     let failed = copying.run().await.map_err(|error| Error::unreachable(error.to_string()))?;
@@ -62,7 +60,7 @@ async fn join(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<()> {
     while task.shared.applied_lsn() < horizon {
         tokio::time::sleep(LOOK).await;
     }
-    tell(&definitions.rest_of_hanging(false).await?);
+    tell(&definitions.rest_of_hanging(Hanging::All).await?);
     tell(&definitions.last().await?);
     definitions.analyze(&choices.joining).await?;
     joined(task, &sides, &choices.joining, &failed).await?;

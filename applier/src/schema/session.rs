@@ -108,8 +108,6 @@ impl Hand {
         for _ in 1..ATTEMPTS {
             match self.transaction(&sql).await {
                 Err(error) if matches!(error.sqlstate(), Some("40P01" | "40001" | "55P03")) => {}
-                // What must not stand in a transaction is made without, and noted after.
-                Err(error) if error.sqlstate() == Some("25001") => return self.run(&bare(step, note)).await,
                 other => return other,
             }
         }
@@ -177,17 +175,9 @@ fn reads_rows(pass: Pass) -> bool {
 
 /// The step's statements and its row of the journal.
 fn with_note(step: &Step, note: &Note) -> String {
-    match &step.access_method {
-        Some(method) => {
-            let method = literal(method);
-            format!("SET LOCAL default_table_access_method = {method};\n{}", bare(step, note))
-        }
-        None => bare(step, note),
-    }
-}
-
-fn bare(step: &Step, note: &Note) -> String {
-    format!("{}{};\n", step.statements.concat(), note(&step.object, &Outcome::Made))
+    let set = |method| format!("SET LOCAL default_table_access_method = {};\n", literal(method));
+    let method = step.access_method.as_deref().map(set).unwrap_or_default();
+    format!("{method}{}{};\n", step.statements.concat(), note(&step.object, &Outcome::Made))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod verdict;
 
 use rustc_hash::FxHashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -60,6 +61,8 @@ pub struct Gate {
     /// A snapshot of the source: what it sees, later ones see, too.
     seen: Mutex<Option<Snapshot>>,
     moved: watch::Sender<u64>,
+    /// No table leaves before this position.
+    due: AtomicU64,
     /// Tables with a change that their parts cannot take.
     broken: Mutex<Vec<u32>>,
 }
@@ -70,6 +73,7 @@ impl Default for Gate {
             tables: Mutex::default(),
             seen: Mutex::default(),
             moved: watch::Sender::new(0),
+            due: AtomicU64::new(0),
             broken: Mutex::default(),
         }
     }
@@ -112,15 +116,45 @@ impl Gate {
         point: &CommitPoint,
         changes: Vec<Change>,
     ) -> Result<Vec<Change>> {
-        self.lock().retain(|_, table| table.horizon().is_none_or(|horizon| point.commit_lsn < horizon));
+        self.let_out(point.commit_lsn);
         if self.is_open() {
             return Ok(changes);
         }
         let mut admitted = Vec::with_capacity(changes.len());
         for change in changes {
+            if !self.concerns(&change) {
+                admitted.push(change);
+                continue;
+            }
             admitted.extend(self.admit_one(source, point.xid, change).await?);
         }
         Ok(admitted)
+    }
+
+    /// Lets tables out that need every change from here on. Looked for only where the next one is due: there may be thousands.
+    fn let_out(&self, lsn: Lsn) {
+        let mut tables = self.lock();
+        if lsn < Lsn(self.due.load(Ordering::Relaxed)) {
+            return;
+        }
+        tables.retain(|_, table| table.horizon().is_none_or(|horizon| lsn < horizon));
+        let due = tables.values().filter_map(Table::horizon).min();
+        self.due.store(due.map_or(u64::MAX, |due| due.0), Ordering::Relaxed);
+    }
+
+    /// Whether a change is one of a table that is here.
+    fn concerns(&self, change: &Change) -> bool {
+        let tables = self.lock();
+        match change {
+            Change::Insert { relation, .. }
+            | Change::Update { relation, .. }
+            | Change::Delete { relation, .. } => tables.contains_key(&relation.oid),
+            Change::Truncate { relations, .. } => {
+                relations.iter().any(|relation| tables.contains_key(&relation.oid))
+            }
+            // Made here.
+            Change::Erase { .. } => false,
+        }
     }
 
     async fn admit_one(&self, source: &Client, xid: u64, change: Change) -> Result<Vec<Change>> {
@@ -261,6 +295,7 @@ impl Gate {
 
     fn with<T>(&self, change: impl FnOnce(&mut Tables) -> T) {
         change(&mut self.lock());
+        self.due.store(0, Ordering::Relaxed);
         self.moved.send_modify(|moved| *moved += 1);
     }
 

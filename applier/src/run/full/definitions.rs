@@ -9,6 +9,7 @@ use super::keeper::Keeper;
 use super::renamed::Renamed;
 use crate::config;
 use crate::error::{Error, Result};
+use crate::pg::client_error;
 use crate::run::Task;
 use crate::run::sides::{Sides, application_name};
 use crate::schema::roles::{self, Which};
@@ -31,9 +32,20 @@ pub struct Definitions {
     names: Names,
 }
 
+/// What hangs on tables and is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hanging {
+    /// What the stream finds rows by; rows of other moments are still to be made level.
+    Keys,
+    /// Everything.
+    All,
+}
+
 struct Work {
     source: Source,
     plan: Plan,
+    /// What the destination has and the task did not make is used as it is.
+    uses_present: bool,
     maker: Maker,
     renamed: Renamed,
 }
@@ -69,12 +81,10 @@ impl Definitions {
 
     /// What was made on both sides by hand since the copy began is used as it is.
     pub fn leave_present(&mut self) {
-        let Some(work) = &mut self.work else { return };
-        let there: HashSet<&str> = work.plan.present.iter().map(|(object, _)| object.as_str()).collect();
-        there
-            .iter()
-            .for_each(|object| tracing::warn!("{object} is at the destination already, and used as it is"));
-        work.plan.steps.retain(|step| !there.contains(step.object.as_str()));
+        if let Some(work) = &mut self.work {
+            work.uses_present = true;
+            work.leave_present();
+        }
     }
 
     /// What stands before the rows.
@@ -89,23 +99,25 @@ impl Definitions {
         Ok(problems(&report))
     }
 
-    /// What hangs on tables, as their rows come in; only what the stream needs, if rows of other moments are still to be made
-    /// level.
+    /// What hangs on tables, as their rows come in.
     pub async fn hanging(
         &self,
-        only_keys: bool,
+        what: Hanging,
         copied: mpsc::UnboundedReceiver<Copied>,
     ) -> Result<Vec<String>> {
         let Some(work) = &self.work else { return Ok(Vec::new()) };
-        let passes: &[Pass] = if only_keys { &[Pass::Keys] } else { &[Pass::Keys, Pass::After] };
+        let passes: &[Pass] = match what {
+            Hanging::Keys => &[Pass::Keys],
+            Hanging::All => &[Pass::Keys, Pass::After],
+        };
         let report = work.maker.side_by_side(&work.plan, passes, copied).await?;
         tracing::info!("made {} indexes and constraints", report.made);
         Ok(problems(&report))
     }
 
-    /// Keys, and with `all` everything else that hangs on tables; all rows are there.
-    pub async fn rest_of_hanging(&self, only_keys: bool) -> Result<Vec<String>> {
-        self.hanging(only_keys, everything_copied()).await
+    /// What hangs on tables and is not made yet; all rows are there.
+    pub async fn rest_of_hanging(&self, what: Hanging) -> Result<Vec<String>> {
+        self.hanging(what, everything_copied()).await
     }
 
     /// Grants, materialized views, event triggers.
@@ -132,6 +144,12 @@ impl Definitions {
 
     /// Forgets that it made these tables, by their oid at the source, and what hangs on them: somebody dropped them since.
     pub async fn forget(&self, sides: &Sides, task: &Task, oids: &[u32]) -> Result<()> {
+        if oids.is_empty() {
+            return Ok(());
+        }
+        let name = task.config.task.name.as_str();
+        let begin_anew = parts::begin_anew(name, oids);
+        sides.destination_client.batch_execute(&begin_anew).await.map_err(client_error)?;
         let Some(work) = &self.work else { return Ok(()) };
         let mut gone: HashSet<_> = HashSet::new();
         let mut objects = Vec::new();
@@ -141,11 +159,6 @@ impl Definitions {
                 gone.insert(step.id);
                 objects.push(step.object.clone());
             }
-        }
-        let name = task.config.task.name.as_str();
-        if !oids.is_empty() {
-            let begin_anew = parts::begin_anew(name, oids);
-            sides.destination_client.batch_execute(&begin_anew).await.map_err(crate::pg::client_error)?;
         }
         definitions::forget(&sides.destination_client, name, &objects).await?;
         work.maker.forget(&objects);
@@ -181,9 +194,17 @@ impl Work {
         let made = definitions::made(&sides.destination_client, name).await?;
         let renamed = Renamed::read(task, sides, chosen, made.is_empty()).await?;
         let note = note(name);
+        let plan = plan(task, sides, &source, &renamed, chosen, made.clone()).await?;
         let maker = Maker::new(task.destination.clone(), maker_name(task), sides.permits.clone(), note, made);
-        let plan = plan(task, sides, &source, &renamed, chosen).await?;
-        Ok(Self { source, plan, maker, renamed })
+        Ok(Self { source, plan, uses_present: false, maker, renamed })
+    }
+
+    fn leave_present(&mut self) {
+        let there: HashSet<&str> = self.plan.present.iter().map(|(object, _)| object.as_str()).collect();
+        there
+            .iter()
+            .for_each(|object| tracing::warn!("{object} is at the destination already, and used as it is"));
+        self.plan.steps.retain(|step| !there.contains(step.object.as_str()));
     }
 
     /// Carries the roles over, then plans again: what hung on a missing role has one now.
@@ -195,26 +216,26 @@ impl Work {
             roles::memberships(&sides.source_client, &sides.destination_client, &report.grantees).await?,
         );
         left.iter().for_each(|left| tracing::warn!("not carried over: {left}"));
-        self.plan = plan(task, sides, &self.source, &self.renamed, chosen).await?;
+        let made = definitions::made(&sides.destination_client, task.config.task.name.as_str()).await?;
+        self.plan = plan(task, sides, &self.source, &self.renamed, chosen, made).await?;
+        if self.uses_present {
+            self.leave_present();
+        }
         Ok(())
     }
 
     /// What is not carried over, and why: in the log, and for good in the journal.
     async fn tell(&self, sides: &Sides, task: &Task, chosen: &[Chosen]) -> Result<()> {
+        let name = task.config.task.name.as_str();
+        let mut notes = String::new();
         for LeftOut { object, reason } in
             self.plan.left_out.iter().chain(&invalid_indexes(sides, chosen).await?)
         {
             tracing::warn!("not carried over: {object}: {reason}");
-            let note = definitions::note(
-                task.config.task.name.as_str(),
-                object,
-                DefinitionState::LeftOut,
-                Some(reason),
-                None,
-            );
-            sides.destination_client.batch_execute(&note).await.map_err(crate::pg::client_error)?;
+            notes += &definitions::note(name, object, DefinitionState::LeftOut, Some(reason), None);
+            notes += ";";
         }
-        Ok(())
+        sides.destination_client.batch_execute(&notes).await.map_err(client_error)
     }
 }
 
@@ -224,7 +245,7 @@ async fn invalid_indexes(sides: &Sides, chosen: &[Chosen]) -> Result<Vec<LeftOut
                WHERE NOT i.indisvalid AND i.indrelid = ANY ($1) \
                AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = i.indrelid AND c.relkind = 'p')";
     let oids: Vec<u32> = chosen.iter().map(|table| table.source_oid).collect();
-    let rows = sides.source_client.query(sql, &[&oids]).await.map_err(crate::pg::client_error)?;
+    let rows = sides.source_client.query(sql, &[&oids]).await.map_err(client_error)?;
     let left = |row: &tokio_postgres::Row| LeftOut {
         object: format!("INDEX {}", row.get::<_, String>(0)),
         reason: "it is invalid at the source: building it failed there".to_owned(),
@@ -243,13 +264,13 @@ async fn plan(
     source: &Source,
     renamed: &Renamed,
     chosen: &[Chosen],
+    made: HashSet<String>,
 ) -> Result<Plan> {
     // All of them: what is pinned, as the bootstrap superuser is, does not count as concerned.
     let roles = roles::read(&sides.source_client, Which::All).await?;
     let usable = roles::existing(&sides.destination_client, &roles).await?;
     let reasons = usable.left_out.into_iter().map(|left| (left.role, left.reason)).collect();
     let roles = Roles { grantees: usable.grantees, owners: usable.owners, reasons };
-    let made = definitions::made(&sides.destination_client, task.config.task.name.as_str()).await?;
     let destination = Destination::read(&sides.destination_client, roles, made).await?;
     let choice = Choice::new(&task.config.objects);
     let is_chosen = is_chosen(&choice, chosen);

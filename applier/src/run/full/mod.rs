@@ -31,7 +31,7 @@ use crate::state::tasks::{self, Stage};
 use crate::state::{parts, progress};
 use crate::watch::phase;
 pub use again::copy_again;
-pub use definitions::Definitions;
+pub use definitions::{Definitions, Hanging};
 pub use done::drop_origins;
 pub use report::Report;
 use round::Round;
@@ -42,7 +42,7 @@ use tokio::sync::watch;
 use tokio_postgres::Client;
 
 /// A table that is changed under its copy is begun again so often.
-const ROUNDS: usize = 5;
+pub const ROUNDS: usize = 5;
 
 /// The full copy of one attempt.
 struct Full<'a> {
@@ -182,10 +182,11 @@ impl Full<'_> {
 
     /// What comes before the rows.
     async fn before(&mut self) -> Result<Stage> {
-        let mut round = self.round(true).await?;
-        let problems = round.definitions.before(&self.ground.sides, self.task, &round.chosen).await?;
-        self.round = Some(round);
-        self.problem(problems);
+        let round = match self.round.take() {
+            Some(round) => round,
+            None => Round::again(self.task, &self.ground.sides, true).await?,
+        };
+        self.round = Some(self.with_definitions(round).await?);
         Ok(Stage::Rows)
     }
 
@@ -217,7 +218,8 @@ impl Full<'_> {
     async fn keys(&mut self) -> Result<Stage> {
         let round = self.round(false).await?;
         let one = self.is_one_snapshot().await?;
-        let problems = round.definitions.rest_of_hanging(!one).await?;
+        let what = if one { Hanging::All } else { Hanging::Keys };
+        let problems = round.definitions.rest_of_hanging(what).await?;
         self.round = Some(round);
         self.problem(problems);
         Ok(if one { Stage::Constraints } else { Stage::CatchingUp })
@@ -226,7 +228,7 @@ impl Full<'_> {
     /// The rest of the definitions, sequences, statistics; in mode full the end.
     async fn rest(&mut self) -> Result<Stage> {
         let Round { definitions, chosen, .. } = self.round(false).await?;
-        let mut problems = definitions.rest_of_hanging(false).await?;
+        let mut problems = definitions.rest_of_hanging(Hanging::All).await?;
         problems.extend(definitions.last().await?);
         self.problem(problems);
         if !self.problems.is_empty() {
@@ -259,15 +261,19 @@ impl Full<'_> {
     async fn round(&mut self, rows: bool) -> Result<Round> {
         match self.round.take() {
             Some(round) => Ok(round),
+            // With what the source has got since the first round; what is made already is not made again.
             None => {
-                let mut round = Round::again(self.task, &self.ground.sides, rows).await?;
-                // What the source has got since the first round; what is made already is not made again.
-                let sides = &self.ground.sides;
-                let problems = round.definitions.before(sides, self.task, &round.chosen).await?;
-                self.problem(problems);
-                Ok(round)
+                let round = Round::again(self.task, &self.ground.sides, rows).await?;
+                self.with_definitions(round).await
             }
         }
+    }
+
+    /// The round once what comes before the rows is made.
+    async fn with_definitions(&mut self, mut round: Round) -> Result<Round> {
+        let problems = round.definitions.before(&self.ground.sides, self.task, &round.chosen).await?;
+        self.problem(problems);
+        Ok(round)
     }
 
     /// Notes what failed; what fails in several stages is told once.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
-use super::definitions::Definitions;
+use super::definitions::{Definitions, Hanging};
 use super::keeper::Keeper;
 use super::report::Report;
 use crate::catalog::source::SourceTable;
@@ -240,7 +240,10 @@ pub async fn copy(
     let work = rows.plan(&asker, sources, &reading).await?;
     let mut ending = Ending { problems: work.problems.clone(), ..Ending::default() };
     let tables = work.tables.clone();
-    let only_keys = !is_one_moment(&work.parts, keeper.as_ref(), begun);
+    let hanging = match is_one_moment(&work.parts, keeper.as_ref(), begun) {
+        true => Hanging::All,
+        false => Hanging::Keys,
+    };
     super::objects::copy(rows, &asker).await?;
     drop(asker);
     let (finished, ended) = mpsc::unbounded_channel();
@@ -252,7 +255,7 @@ pub async fn copy(
         let telling = tell(ended, copied, complete);
         let telling = async { Ok(telling.await) };
         // An error of the copy does not wait for indexes.
-        let ((), made, told) = tokio::try_join!(copying, definitions.hanging(only_keys, waiting), telling)?;
+        let ((), made, told) = tokio::try_join!(copying, definitions.hanging(hanging, waiting), telling)?;
         Ok::<_, Error>((made, told))
     };
     let progress = rows.progress.clone();
