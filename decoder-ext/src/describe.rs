@@ -213,6 +213,8 @@ struct Made {
     type_modifier: i32,
     type_schema: String,
     type_name: String,
+    collation_schema: String,
+    collation_name: String,
 }
 
 fn made_column(
@@ -230,6 +232,7 @@ fn made_column(
     // SAFETY: a guarded catalog lookup.
     let base = unsafe { pg_sys::getBaseType(attribute.atttypid) };
     let (type_schema, type_name) = type_name(attribute.atttypid);
+    let (collation_schema, collation_name) = collation_name(attribute.attcollation);
     let generated = attribute.attgenerated as u8;
     let column = (generated == 0).then(|| Column {
         index: (attribute.attnum - 1) as usize,
@@ -252,6 +255,26 @@ fn made_column(
         type_modifier: attribute.atttypmod,
         type_schema,
         type_name,
+        collation_schema,
+        collation_name,
+    }
+}
+
+/// Schema and name of a collation; both empty for none.
+fn collation_name(oid: Oid) -> (String, String) {
+    if oid == pg_sys::InvalidOid {
+        return Default::default();
+    }
+    // SAFETY: guarded; a tuple of this cache is a pg_collation row, whose name is a C string, until it is released.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::COLLOID as i32, oid.into());
+        if tuple.is_null() {
+            return Default::default();
+        }
+        let form = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_collation>();
+        let names = (schema(form.collnamespace), names::utf8(form.collname.data.as_ptr()));
+        pg_sys::ReleaseSysCache(tuple);
+        names
     }
 }
 
@@ -331,5 +354,7 @@ fn column_record(made: &Made) -> record::Column<'_> {
         type_modifier: made.type_modifier,
         type_schema: &made.type_schema,
         type_name: &made.type_name,
+        collation_schema: &made.collation_schema,
+        collation_name: &made.collation_name,
     }
 }

@@ -9,7 +9,7 @@ use crate::output;
 use pgrx::pg_sys;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
-use walferry_wire::record::{Encoding, Old, Record, Relation};
+use walferry_wire::record::{Carrier, Ddl, Encoding, Old, Record, Relation};
 use walferry_wire::tuple::{Cell, Tuple};
 use walferry_wire::{Error, decode};
 
@@ -77,6 +77,7 @@ impl Json {
                 "kind": "message", "transactional": message.transactional, "lsn": lsn(message.lsn),
                 "prefix": message.prefix, "content": text(message.content),
             })),
+            Record::Ddl(ddl) => Some(ddl_shown(&ddl)),
             Record::StreamStart { xid, first } => {
                 Some(json!({"kind": "stream_start", "xid": xid, "first": first}))
             }
@@ -163,6 +164,18 @@ impl Table {
             shown.insert("unchanged".into(), unchanged.into());
         }
     }
+}
+
+fn ddl_shown(ddl: &Ddl<'_>) -> Value {
+    let kind = match ddl.carrier {
+        Carrier::Log => "ddl",
+        Carrier::Mark => "ddl_mark",
+    };
+    let fields = ddl.fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+    let mut shown: Map<String, Value> = fields.collect();
+    shown.insert("kind".into(), kind.into());
+    shown.insert("lsn".into(), lsn(ddl.lsn).into());
+    Value::Object(shown)
 }
 
 fn unreadable(error: &Error) -> Value {

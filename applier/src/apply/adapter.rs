@@ -103,6 +103,7 @@ impl Adapter {
             Record::Truncate(truncate) => Event::Change(self.truncate(&truncate)?),
             // Marks of ours: their transactions count, they do not.
             Record::Message(_) => return Ok(None),
+            Record::Ddl(_) => return Ok(None),
             Record::StreamStart { xid, first } => self.open_block(xid, first),
             Record::StreamStop => self.close_block(),
             Record::StreamSubtransaction { xid } => Event::StreamSubtransaction { xid },

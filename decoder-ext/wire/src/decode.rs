@@ -17,6 +17,7 @@ pub fn record(bytes: &[u8]) -> Result<Record<'_>, Error> {
         b'D' => Record::Delete { relation: input.u32()?, old: input.old()? },
         b'T' => Record::Truncate(input.truncate()?),
         b'M' => Record::Message(input.message()?),
+        b'L' => Record::Ddl(input.ddl()?),
         b's' => Record::StreamStart { xid: input.u64()?, first: input.bool()? },
         b'e' => Record::StreamStop,
         b'x' => Record::StreamSubtransaction { xid: input.u64()? },
@@ -152,6 +153,8 @@ impl<'a> Input<'a> {
             name: self.text()?,
             type_schema: self.text()?,
             type_name: self.text()?,
+            collation_schema: self.text()?,
+            collation_name: self.text()?,
         })
     }
 
@@ -205,5 +208,28 @@ impl<'a> Input<'a> {
         let prefix = self.text()?;
         let len = self.u32()?;
         Ok(Message { transactional, lsn, prefix, content: self.take(len as usize)? })
+    }
+
+    fn ddl(&mut self) -> Result<Ddl<'a>, Error> {
+        let carrier = match self.u8()? {
+            b'l' => Carrier::Log,
+            b'm' => Carrier::Mark,
+            tag => return Err(Error::UnknownTag("carrier of DDL", tag)),
+        };
+        let lsn = self.u64()?;
+        let fields = (0..self.u16()?).map(|_| self.field()).collect::<Result<_, _>>()?;
+        Ok(Ddl { carrier, lsn, fields })
+    }
+
+    fn field(&mut self) -> Result<(&'a str, Option<&'a str>), Error> {
+        let name = self.text()?;
+        let value = match i32::from_be_bytes(self.array()?) {
+            crate::tuple::NULL => None,
+            len => {
+                let len = usize::try_from(len).map_err(|_| Error::BadCellLength(len))?;
+                Some(std::str::from_utf8(self.take(len)?).map_err(|_| Error::NotUtf8)?)
+            }
+        };
+        Ok((name, value))
     }
 }

@@ -62,6 +62,8 @@ fn column(out: &mut impl Sink, column: &Column<'_>) {
     text(out, column.name);
     text(out, column.type_schema);
     text(out, column.type_name);
+    text(out, column.collation_schema);
+    text(out, column.collation_name);
 }
 
 /// A transaction begins.
@@ -170,6 +172,24 @@ pub fn message(out: &mut impl Sink, message: &Message<'_>) {
     text(out, message.prefix);
     out.put(&(message.content.len() as u32).to_be_bytes());
     out.put(message.content);
+}
+
+/// A row that carries DDL.
+pub fn ddl(out: &mut impl Sink, ddl: &Ddl<'_>) {
+    let carrier = match ddl.carrier {
+        Carrier::Log => b'l',
+        Carrier::Mark => b'm',
+    };
+    out.put(&[b'L', carrier]);
+    out.put(&ddl.lsn.to_be_bytes());
+    out.put(&(ddl.fields.len() as u16).to_be_bytes());
+    for (name, value) in &ddl.fields {
+        text(out, name);
+        match value {
+            None => cell_null(out),
+            Some(value) => cell(out, value.as_bytes()),
+        }
+    }
 }
 
 /// A block of an in-progress transaction begins.

@@ -34,6 +34,8 @@ pub enum Record<'a> {
     Truncate(Truncate),
     /// A logical message with our prefix.
     Message(Message<'a>),
+    /// A row of one of the tables that carry DDL (rule 25).
+    Ddl(Ddl<'a>),
     /// A block of changes of a transaction that is still in progress begins.
     StreamStart { xid: u64, first: bool },
     /// The block ends.
@@ -128,6 +130,10 @@ pub struct Column<'a> {
     pub type_schema: &'a str,
     /// Name of the type.
     pub type_name: &'a str,
+    /// Schema of the collation; empty if the type has none.
+    pub collation_schema: &'a str,
+    /// Name of the collation; empty if the type has none.
+    pub collation_name: &'a str,
 }
 
 /// How the cells of a column are written.
@@ -228,4 +234,25 @@ pub struct Message<'a> {
     pub prefix: &'a str,
     /// What it says.
     pub content: &'a [u8],
+}
+
+/// A row that was inserted into one of the tables that carry DDL. Its columns travel by name, so that the tables may get
+/// more of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ddl<'a> {
+    /// Which table it is.
+    pub carrier: Carrier,
+    /// Where the row stands in WAL: no two of a source share it.
+    pub lsn: u64,
+    /// The row's columns: names, and values in their text form as UTF-8.
+    pub fields: Vec<(&'a str, Option<&'a str>)>,
+}
+
+/// The tables that carry DDL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// `walferry.ddl_log`: a statement has been done.
+    Log,
+    /// `walferry.ddl_mark`: rows follow that a statement writes while it runs (rule 26).
+    Mark,
 }

@@ -4,7 +4,7 @@
 use crate::Error;
 
 /// The versions that this build reads and writes.
-pub const KNOWN: Versions = Versions { min: 1, max: 1 };
+pub const KNOWN: Versions = Versions { min: 2, max: 2 };
 
 /// A range of versions of the format, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -98,7 +98,7 @@ proptest! {
             number, name: &table, identity: bits[0], primary_key: bits[1], not_null: bits[2],
             encoding: [Encoding::Binary, Encoding::Text, Encoding::NotSent][encoding],
             generated: b's', identity_column: b'a', type_oid: oid, base_type_oid: !oid, type_modifier: typmod,
-            type_schema: &schema, type_name: &table,
+            type_schema: &schema, type_name: &table, collation_schema: &schema, collation_name: &table,
         };
         let relation = Relation {
             oid, kind: b'r', replica_identity: b'd', created_here, rewrite_of: !oid, schema: &schema, name: &table,
@@ -175,7 +175,18 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_can_panic_the_reader(bytes: Vec<u8>, tag in proptest::sample::select(b"HRBCIUDTMsexcapkr".to_vec())) {
+    fn ddl(lsn: u64, log: bool, fields in proptest::collection::vec((name(), proptest::option::of(".*")), 0..6)) {
+        let carrier = if log { Carrier::Log } else { Carrier::Mark };
+        let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+        let ddl = Ddl { carrier, lsn, fields };
+        let mut bytes = Vec::new();
+        encode::ddl(&mut bytes, &ddl);
+        is_exact(&bytes);
+        check(&Record::Ddl(ddl), &bytes);
+    }
+
+    #[test]
+    fn no_bytes_can_panic_the_reader(bytes: Vec<u8>, tag in proptest::sample::select(b"HRBCIUDTMLsexcapkr".to_vec())) {
         let mut tagged = vec![tag];
         tagged.extend(&bytes);
         let _ = decode::record(&bytes);
@@ -186,7 +197,7 @@ proptest! {
 #[test]
 fn unknown_tags_are_errors() {
     for tag in 0..=255u8 {
-        if !b"HRBCIUDTMsexcapkr".contains(&tag) {
+        if !b"HRBCIUDTMLsexcapkr".contains(&tag) {
             assert_eq!(decode::record(&[tag]), Err(Error::UnknownTag("record", tag)));
         }
     }
