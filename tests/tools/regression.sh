@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # PostgreSQL's own regression database, as `make installcheck` leaves it: the tests of the Debian source package of the
-# server that is installed, run by its pg_regress in a throwaway cluster. What stays is that cluster's data directory
-# and regress.so, which its functions are in. Usage: regression.sh FOLDER; does nothing where FOLDER is complete.
+# server that is installed, run by its pg_regress in a throwaway cluster. What stays is that cluster's data directory,
+# regress.so, which its functions are in, and the scripts with their data, for scenarios that run them once more; those
+# of test_ddl_deparse, too. Usage: regression.sh FOLDER; does nothing where FOLDER is complete.
 set -euo pipefail
 
 folder="$1"
@@ -12,12 +13,17 @@ major="${minor%%.*}"
 pg_regress="$("$pg_config" --pkglibdir)/pgxs/src/test/regress/pg_regress"
 say() { echo "regression: $*" >&2; }
 
-# Its functions name the library by this path; a server's user must be able to read it.
+# Its functions name the library by this path; a server's user must be able to read it, and the data of the scripts.
 library="${TMPDIR:-/tmp}/walferry-regress-$minor"
-provide() { install -d -m 755 "$library" && install -m 755 "$folder/regress.so" "$library/regress.so"; }
+provide() {
+    install -d -m 755 "$library"
+    install -m 755 "$folder/regress.so" "$library/regress.so"
+    cp -R "$folder/scripts/data" "$library/"
+    chmod -R a+rX "$library"
+}
 
-if [ "$(cat "$folder/version" 2>/dev/null)" = "$minor" ]; then
-    [ -e "$library/regress.so" ] || provide
+if [ "$(cat "$folder/version" 2>/dev/null)" = "$minor" ] && [ -d "$folder/scripts" ]; then
+    [ -e "$library/regress.so" ] && [ -d "$library/data" ] || provide
     exit 0
 fi
 [ -x "$pg_regress" ] || { say "$pg_regress is missing: install postgresql-server-dev-$major (make prepare)"; exit 1; }
@@ -46,7 +52,8 @@ fetch() {
         say "the source of $wanted is not offered any more; taking the nearest"
         nearest
     fi
-    tar -xf ./postgresql-"$major"_*.orig.tar.* --strip-components=1 --wildcards '*/src/test/regress' '*/src/include'
+    tar -xf ./postgresql-"$major"_*.orig.tar.* --strip-components=1 --wildcards '*/src/test/regress' '*/src/include' \
+        '*/src/test/modules/test_ddl_deparse'
 }
 # Of the versions that are offered, the first whose files are there.
 nearest() {
@@ -68,6 +75,9 @@ build() {
     cc -shared -fPIC -O2 -w -I"$("$pg_config" --includedir-server)" -I"$tests" -o "$work/regress.so" "$tests/regress.c"
     install -d "$folder"
     install -m 755 "$work/regress.so" "$folder/regress.so"
+    rm -rf "$folder/scripts"
+    mkdir "$folder/scripts"
+    cp -R "$tests/sql" "$tests/data" "$work/package/src/test/modules/test_ddl_deparse" "$folder/scripts/"
     provide
 }
 
