@@ -5,6 +5,8 @@ mod busy;
 mod conflicts;
 mod constraints;
 mod contention;
+mod ddl_parts;
+mod ddl_tables;
 mod extension;
 mod fence;
 mod full_choice;

@@ -3,14 +3,15 @@
 //!
 //! `cluster` runs one PostgreSQL server; `lab` holds the two that a test run shares; `session` speaks SQL;
 //! `task` is one source database, one destination database and a `walferry.toml`; `daemon` runs the binary;
-//! `compare` looks at both sides row by row, `whole` at everything else too; `full` is for tasks that copy, `traffic`
-//! writes meanwhile, `corpora` are databases worth copying. Everything here panics with a sentence when it cannot go on:
+//! `compare` looks at both sides row by row, `whole` at everything else too; `full` is for tasks that copy, `ddl` for
+//! those that follow definitions, `traffic` writes meanwhile, `corpora` are databases worth copying. Everything here panics with a sentence when it cannot go on:
 //! a test has nothing better to do.
 
 pub mod cluster;
 pub mod compare;
 pub mod corpora;
 pub mod daemon;
+pub mod ddl;
 pub mod full;
 pub mod lab;
 pub mod random;

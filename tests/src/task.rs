@@ -24,6 +24,7 @@ pub struct TaskBuilder {
     settings: Table,
     extension: bool,
     slot: bool,
+    before_slot: String,
 }
 
 impl TaskBuilder {
@@ -82,6 +83,12 @@ impl TaskBuilder {
         self
     }
 
+    /// SQL for the source, in a session of its own, when the schema is there and the slot is not.
+    pub fn before_slot(mut self, sql: &str) -> Self {
+        self.before_slot = sql.to_owned();
+        self
+    }
+
     /// Makes it: databases, extension, schema, slot, configuration.
     #[track_caller]
     pub fn create(self) -> Task {
@@ -95,6 +102,9 @@ impl TaskBuilder {
             source.execute("CREATE EXTENSION walferry");
         }
         source.execute(&self.source_schema);
+        source.another().execute(&self.before_slot);
+        // What was switched on for the database counts in sessions to come.
+        let source = source.another();
         destination.execute(self.destination_schema.as_deref().unwrap_or(&self.source_schema));
         let slot = format!("walferry_{}", self.name.to_lowercase().replace('-', "_"));
         let addresses = (self.source, self.destination);
@@ -150,6 +160,7 @@ impl Task {
             settings: Table::new(),
             extension: true,
             slot: true,
+            before_slot: String::new(),
         }
     }
 

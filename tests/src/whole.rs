@@ -25,6 +25,17 @@ pub fn data_differences(source: &Session, destination: &Session) -> Vec<String> 
     found
 }
 
+/// What differs while a task runs: definitions, rows, materialized views. Rows of unlogged tables are not carried;
+/// sequences are made exact at the finish only.
+pub fn level_differences(source: &Session, destination: &Session) -> Vec<String> {
+    let unlogged = unlogged(source);
+    let unlogged: Vec<&str> = unlogged.iter().map(String::as_str).collect();
+    let mut found = definition_differences(source, destination, &|_| false);
+    found.extend(compare::differences(source, destination, &unlogged));
+    found.extend(unequal("filled", &filled(source), &filled(destination)));
+    found
+}
+
 /// Entries of `pg_dump -s` that are on one side only, but for those whose text `but_for` says true of.
 pub fn definition_differences(
     source: &Session,
@@ -111,6 +122,13 @@ fn relations(session: &Session, kind: &str) -> Vec<(String, String)> {
         (cells.next().unwrap_or_default(), cells.next().unwrap_or_default())
     };
     session.rows(&sql).into_iter().map(pair).collect()
+}
+
+/// Unlogged tables as `schema.table`.
+fn unlogged(session: &Session) -> Vec<String> {
+    let sql = "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relpersistence = 'u' AND c.relkind IN ('r', 'p')";
+    session.rows(sql).into_iter().flatten().flatten().collect()
 }
 
 fn each(session: &Session, kind: &str, select: impl Fn(&str) -> String) -> Facts {
