@@ -10,6 +10,7 @@ mod ddl_parts;
 mod ddl_rights;
 mod ddl_tables;
 mod ddl_types;
+mod ddl_values;
 mod extension;
 mod fence;
 mod full_choice;

@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod ddl;
 pub mod full;
 pub mod lab;
+pub mod own_extension;
 pub mod random;
 pub mod session;
 pub mod task;
