@@ -7,6 +7,7 @@ mod constraints;
 mod contention;
 mod ddl_code;
 mod ddl_parts;
+mod ddl_places;
 mod ddl_rights;
 mod ddl_tables;
 mod ddl_types;

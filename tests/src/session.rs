@@ -62,6 +62,17 @@ impl Session {
         self.client.borrow_mut().batch_execute(sql).map_err(|e| describe(&e))
     }
 
+    /// Prepares one statement, as drivers do, and runs it so many times.
+    #[track_caller]
+    pub fn execute_prepared(&self, sql: &str, times: u32) {
+        let mut client = self.client.borrow_mut();
+        let prepared = client.prepare(sql).unwrap_or_else(|e| panic!("{}\nin: {}", describe(&e), head(sql)));
+        for _ in 0..times {
+            let done = client.execute(&prepared, &[]);
+            done.unwrap_or_else(|e| panic!("{}\nin: {}", describe(&e), head(sql)));
+        }
+    }
+
     /// The rows of one query, as text.
     #[track_caller]
     pub fn rows(&self, sql: &str) -> Vec<Row> {
