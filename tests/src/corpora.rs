@@ -1,6 +1,7 @@
-//! Databases to copy: PostgreSQL's own regression database (made once by tests/tools/regression.sh), one with very many
+//! Databases to copy: PostgreSQL's own regression database (made once by tests/tools/regression.sh) and the scripts that make it, one with very many
 //! tables, one with a big table among small ones.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -21,11 +22,67 @@ fn store() -> PathBuf {
 /// tests' source and runs them (`make corpora`), which takes some minutes.
 #[track_caller]
 pub fn regression() -> Cluster {
+    Cluster::start_copy_of(&regression_folder().join("data"), "")
+}
+
+/// What tests/tools/regression.sh keeps, made if it is not there yet.
+#[track_caller]
+fn regression_folder() -> PathBuf {
     let folder = store().join("regression");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/regression.sh");
     let made = Command::new(script).arg(&folder).status();
     assert!(made.is_ok_and(|status| status.success()), "tests/tools/regression.sh failed");
-    Cluster::start_copy_of(&folder.join("data"), "")
+    folder
+}
+
+/// PostgreSQL's own test scripts, to be run one by one.
+pub struct Scripts {
+    folder: PathBuf,
+    library: PathBuf,
+}
+
+impl Scripts {
+    /// The scripts of the server that is installed.
+    #[track_caller]
+    pub fn find() -> Self {
+        let folder = regression_folder();
+        let minor = fs::read_to_string(folder.join("version")).unwrap_or_default();
+        let library = std::env::temp_dir().join(format!("walferry-regress-{}", minor.trim()));
+        Self { folder: folder.join("scripts"), library }
+    }
+
+    /// The text of a script, such as `sql/domain` or `test_ddl_deparse/sql/matviews`.
+    #[track_caller]
+    pub fn text(&self, name: &str) -> String {
+        let path = self.folder.join(format!("{name}.sql"));
+        let bytes = fs::read(&path).unwrap_or_else(|e| panic!("cannot read {}: {e}", path.display()));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Runs a script with psql as pg_regress does; statements of it that fail are meant to.
+    #[track_caller]
+    pub fn run(&self, session: &Session, name: &str) {
+        let library = self.library.display().to_string();
+        let environment = [
+            ("PG_ABS_SRCDIR", library.as_str()),
+            ("PG_LIBDIR", library.as_str()),
+            ("PG_DLSUFFIX", ".so"),
+            ("PGTZ", "PST8PDT"),
+            ("PGDATESTYLE", "Postgres, MDY"),
+            ("PGOPTIONS", "-c intervalstyle=postgres_verbose -c statement_timeout=60s"),
+        ];
+        session.psql(&environment, self.text(name).as_bytes());
+    }
+
+    /// The statements of a script that make roles: a destination must have them, since they are not carried.
+    #[track_caller]
+    pub fn roles(&self, name: &str) -> Vec<String> {
+        let makes = |line: &&str| {
+            ["CREATE ROLE ", "CREATE USER ", "CREATE GROUP "].iter().any(|start| line.starts_with(start))
+                || line.starts_with("GRANT ") && !line.contains(" ON ")
+        };
+        self.text(name).lines().filter(makes).map(str::to_owned).collect()
+    }
 }
 
 /// A database that PostgreSQL's own tools have restored from a dump of `source`.

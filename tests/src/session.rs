@@ -1,8 +1,12 @@
 //! A connection that speaks SQL as text, so that scenarios read like psql.
 
 use std::cell::RefCell;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use postgres::{Client, Config, NoTls, SimpleQueryMessage};
+
+use crate::program;
 
 /// A row as text; `None` is NULL.
 pub type Row = Vec<Option<String>>;
@@ -71,6 +75,19 @@ impl Session {
             let done = client.execute(&prepared, &[]);
             done.unwrap_or_else(|e| panic!("{}\nin: {}", describe(&e), head(sql)));
         }
+    }
+
+    /// Runs a script with psql in the same database, under these variables of the environment. Errors of statements
+    /// are the script's business.
+    #[track_caller]
+    pub fn psql(&self, environment: &[(&str, &str)], script: &[u8]) {
+        let mut command = Command::new(program("psql"));
+        command.args(["-X", "-q", "-o", "/dev/null", "-f", "-", &self.url]).envs(environment.iter().copied());
+        let child = command.stdin(Stdio::piped()).stderr(Stdio::null()).stdout(Stdio::null()).spawn();
+        let mut child = child.unwrap_or_else(|e| panic!("psql does not start: {e}"));
+        let written = child.stdin.take().map(|mut stdin| stdin.write_all(script));
+        assert!(written.is_some_and(|done| done.is_ok()), "psql does not read");
+        assert!(child.wait().is_ok_and(|status| status.success()), "psql failed");
     }
 
     /// The rows of one query, as text.
