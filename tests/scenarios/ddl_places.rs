@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use walferry_tests::ddl::{APART, Pace, carried, each, follow};
+use walferry_tests::ddl::{APART, carried, each};
 use walferry_tests::{Cluster, Task, Traffic, traffic};
 
 use crate::ddl_rights::ROLES;

@@ -6,6 +6,7 @@ mod conflicts;
 mod constraints;
 mod contention;
 mod ddl_code;
+mod ddl_corpus;
 mod ddl_crash;
 mod ddl_errors;
 mod ddl_parts;

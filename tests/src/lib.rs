@@ -17,6 +17,7 @@ pub mod lab;
 pub mod own_extension;
 pub mod random;
 pub mod session;
+pub mod sprinkler;
 pub mod task;
 pub mod traffic;
 pub mod whole;
@@ -26,6 +27,7 @@ pub use daemon::{Daemon, Ended};
 pub use lab::Lab;
 pub use random::Random;
 pub use session::Session;
+pub use sprinkler::Sprinkler;
 pub use task::{Task, TaskBuilder};
 pub use traffic::Traffic;
 
