@@ -34,7 +34,7 @@ impl Sprinkler {
             session.execute("SET lock_timeout = '50ms'; SET statement_timeout = '2s'");
             while !told.load(Ordering::Relaxed) {
                 done += u64::from(sprinkle(&session, &mut random));
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(5));
             }
             done
         });

@@ -1,7 +1,9 @@
 //! `make bench`: how fast a backlog is drained, next to native logical replication on the same clusters in the same run.
 //! Both follow slots made before the backlog, into databases of their own, and take turns in going first; a marker row
-//! ends each round. Prints medians and their ratio as a Markdown table (docs/benchmarks.md). `full` measures a copy.
+//! ends each round. Prints medians and their ratio as a Markdown table (docs/benchmarks.md). `full` measures a copy, `ddl`
+//! what capture costs.
 
+mod ddl;
 mod full;
 
 use std::process::Command;
@@ -51,6 +53,9 @@ fn main() {
     }
     if "full".contains(&wanted) {
         full::run();
+    }
+    if "ddl".contains(&wanted) {
+        ddl::run();
     }
 }
 
