@@ -1,11 +1,12 @@
 //! `walferry`: keeps a PostgreSQL destination level with its source. docs/architecture.md has the way of a change; imports
-//! point one way: main -> cli -> run -> apply, watch, finish -> catalog, state, select -> pg -> config, error.
+//! point one way: main -> cli -> run -> apply, watch, finish -> ddl -> catalog, state, select -> pg -> config, error.
 
 mod apply;
 mod catalog;
 mod cli;
 mod config;
 mod copy;
+mod ddl;
 mod error;
 mod finish;
 mod pg;
