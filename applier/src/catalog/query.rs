@@ -65,7 +65,7 @@ ORDER BY i.indisprimary DESC, i.indexrelid, k.at";
 
 /// Who can be asked about the catalog: a connection for questions, or a writer's own, which sees what its open
 /// transaction has made.
-pub trait Ask {
+pub trait Ask: Send {
     /// The rows of one SELECT in ASCII without parameters, as text.
     fn ask(&mut self, sql: &str) -> impl Future<Output = Result<Vec<Answer>>> + Send;
 }
@@ -86,7 +86,7 @@ impl Ask for &Client {
     }
 }
 
-impl<A: Ask + Send> Ask for &mut A {
+impl<A: Ask> Ask for &mut A {
     async fn ask(&mut self, sql: &str) -> Result<Vec<Answer>> {
         (**self).ask(sql).await
     }

@@ -8,7 +8,7 @@
 mod captured;
 mod create_as;
 
-pub use captured::{Captured, Facts, Object, SourceColumn, Step};
+pub use captured::{Captured, Object, SourceColumn, Step};
 pub use create_as::{NewColumn, create_table};
 
 use crate::error::{Error, Result};

@@ -2,6 +2,7 @@
 //! a failure means: at the start it ends the command; later the daemon outlives it.
 
 mod choose;
+mod ddl;
 mod full;
 mod gates;
 mod ground;

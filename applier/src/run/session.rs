@@ -11,7 +11,7 @@ use super::Task;
 use super::ground::Ground;
 use super::prepare::Ready;
 use super::sides::{application_name, writer_name};
-use super::{join, source};
+use super::{ddl, join, source};
 use crate::apply::{Applier, Ended, Gate, Parts, Policies, Policy, Receive, Shared, Targets, Writer, queue};
 use crate::config::{Conflict, Scope};
 use crate::error::{Error, Result};
@@ -94,8 +94,9 @@ async fn stream(
     let name = task.config.task.name.as_str().to_owned();
     let questions = client(&task.destination, Session::query(&application_name(task))).await?;
     let targets = Targets::new(questions, names);
+    let definitions = ddl::definitions(task, &sides, &choices.chosen, skips).await?;
     let parts = Parts {
-        writer: Writer::new(pipe, targets, name.clone(), policies(task), skips, progress),
+        writer: Writer::new(pipe, targets, name.clone(), policies(task), definitions, progress),
         connect,
         queue: draining,
         durable,
@@ -212,6 +213,7 @@ fn options(task: &Task, chosen: &[Chosen], closed: bool) -> Vec<(&'static str, S
         ("exclude", choice.exclude().to_owned()),
         ("relations", oids),
         ("streaming", streaming.to_owned()),
+        ("ddl", if task.config.objects.ddl { "on" } else { "off" }.to_owned()),
     ]
 }
 

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 
 use crate::error::{Error, Result};
-use crate::pg::client_error;
+use crate::pg::{client_error, quote};
 
 /// A chosen table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,31 @@ pub async fn read(client: &Client, task: &str) -> Result<Vec<Chosen>> {
         destination: (row.get(3), row.get(4)),
     };
     Ok(rows.iter().map(chosen).collect())
+}
+
+/// Notes what a table is called from now on, or a table that is new: task, oid, schema and name at the source, schema and
+/// name at the destination, as text. Written in the transaction of the statement.
+pub const CALL: &str = "INSERT INTO walferry_state.tables (task, source_oid, source_schema, source_name, \
+    destination_schema, destination_name, state) VALUES ($1, $2::text::oid, $3, $4, $5, $6, 'copied') \
+    ON CONFLICT (task, source_oid) DO UPDATE SET source_schema = excluded.source_schema, \
+    source_name = excluded.source_name, destination_schema = excluded.destination_schema, \
+    destination_name = excluded.destination_name";
+
+/// Forgets a table and what is known of its copy: task, oid, as text.
+pub const FORGET: [&str; 2] = [
+    "DELETE FROM walferry_state.parts WHERE task = $1 AND source_oid = $2::text::oid",
+    "DELETE FROM walferry_state.tables WHERE task = $1 AND source_oid = $2::text::oid",
+];
+
+/// The question whether other tasks write to a table of the destination, too.
+pub fn others(task: &str, schema: &str, name: &str) -> String {
+    format!(
+        "SELECT EXISTS (SELECT FROM walferry_state.tables WHERE task <> {} AND destination_schema = {} \
+         AND destination_name = {})",
+        quote::ascii_literal(task),
+        quote::ascii_literal(schema),
+        quote::ascii_literal(name)
+    )
 }
 
 /// How far the copy of a table's rows is.

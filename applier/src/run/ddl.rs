@@ -1,0 +1,44 @@
+//! What a session of the stream has to know of definitions.
+
+use std::collections::HashSet;
+
+use super::Task;
+use super::sides::Sides;
+use crate::apply::{Definitions, Terms};
+use crate::config::{DdlError, Scope};
+use crate::error::{Error, Result};
+use crate::pg::{Lsn, Snapshot};
+use crate::select::Choice;
+use crate::state::tables::Chosen;
+use crate::state::tasks;
+
+/// What the task says of definitions, and its tables.
+pub async fn definitions(
+    task: &Task,
+    sides: &Sides,
+    chosen: &[Chosen],
+    skips: HashSet<Lsn>,
+) -> Result<Definitions> {
+    let known = tasks::definitions(&sides.destination_client, task.config.task.name.as_str()).await?;
+    let terms = Terms {
+        database: match task.config.objects.scope {
+            Scope::Database => true,
+            Scope::Tables => false,
+        },
+        choice: Choice::new(&task.config.objects),
+        rules: task.config.map.clone(),
+        indexes: task.config.objects.indexes,
+        skip_failing: match task.config.apply.ddl_error {
+            DdlError::Stop => false,
+            DdlError::Skip => true,
+        },
+        server: sides.destination_major().await?,
+        known: known.map(|text| snapshot(&text)).transpose()?,
+        skips,
+    };
+    Ok(Definitions::new(terms, chosen.to_vec()))
+}
+
+fn snapshot(text: &str) -> Result<Snapshot> {
+    text.parse().map_err(|error| Error::protocol(format!("walferry_state.tasks: {error}")))
+}
