@@ -52,6 +52,7 @@ async fn command(cli: Cli) -> Result<u8> {
         Command::Run { until } => run::run(&cli.config, until).await,
         Command::Status { watch } => watch::status(&config()?, cli.output, watch).await.map(|()| 0),
         Command::Conflicts => watch::conflicts(&config()?, cli.output).await.map(|()| 0),
+        Command::Ddl => watch::ddl(&config()?, cli.output).await.map(|()| 0),
         Command::Skip { lsn } => finish::skip(&config()?, lsn).await.map(|()| 0),
         Command::Drop { .. } => finish::drop(&config()?).await.map(|()| 0),
     }

@@ -36,8 +36,9 @@ CREATE TABLE IF NOT EXISTS walferry_state.progress (
     UNIQUE (task, worker, lsn)
 );
 
--- The tables that were chosen at the start, and where their rows go; they stay chosen through renames. The second half
--- is how far the copy of their rows is.
+-- The tables that were chosen at the start or came later, and where their rows go; they stay chosen through renames. The
+-- second half is how far the copy of their rows is, and what is to be known of them: one that came by DDL is not judged
+-- until its replica identity has been looked at.
 CREATE TABLE IF NOT EXISTS walferry_state.tables (
     task text NOT NULL,
     source_oid oid NOT NULL,
@@ -53,6 +54,7 @@ CREATE TABLE IF NOT EXISTS walferry_state.tables (
     kept bigint,
     error text,
     warning text,
+    judged boolean NOT NULL DEFAULT true,
     PRIMARY KEY (task, source_oid)
 );
 
@@ -135,6 +137,7 @@ CREATE TABLE IF NOT EXISTS walferry_state.skips (
 -- What came after the first release.
 ALTER TABLE walferry_state.tasks ADD COLUMN IF NOT EXISTS definitions text;
 ALTER TABLE walferry_state.tables ADD COLUMN IF NOT EXISTS warning text;
+ALTER TABLE walferry_state.tables ADD COLUMN IF NOT EXISTS judged boolean NOT NULL DEFAULT true;
 
 -- Turns an unexpected row count into an error inside the server, so that the COMMIT behind it does not happen.
 CREATE OR REPLACE FUNCTION walferry_state.expect(seen bigint, expected bigint) RETURNS void

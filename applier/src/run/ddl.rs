@@ -7,7 +7,7 @@ use super::sides::Sides;
 use crate::apply::{Definitions, Terms};
 use crate::config::{DdlError, Scope};
 use crate::error::{Error, Result};
-use crate::pg::{Lsn, Snapshot};
+use crate::pg::{Lsn, Snapshot, client_error};
 use crate::select::Choice;
 use crate::state::tables::Chosen;
 use crate::state::tasks;
@@ -41,4 +41,20 @@ pub async fn definitions(
 
 fn snapshot(text: &str) -> Result<Snapshot> {
     text.parse().map_err(|error| Error::protocol(format!("walferry_state.tasks: {error}")))
+}
+
+/// Says so if definitions are to be followed, but the source does not capture them.
+pub async fn warn_of_no_capture(task: &Task, sides: &Sides) -> Result<()> {
+    if !task.config.objects.ddl {
+        return Ok(());
+    }
+    let sql = "SELECT walferry.ddl_capture_enabled()";
+    let row = sides.source_client.query_one(sql, &[]).await.map_err(client_error)?;
+    if !row.get::<_, bool>(0) {
+        tracing::warn!(
+            "changes of definitions are not captured at the source, and so not carried over: run SELECT \
+             walferry.enable_ddl_capture() there as a superuser, or set [objects] ddl = false"
+        );
+    }
+    Ok(())
 }

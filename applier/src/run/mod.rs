@@ -6,6 +6,7 @@ mod ddl;
 mod full;
 mod gates;
 mod ground;
+mod identities;
 mod join;
 mod prepare;
 mod reload;
@@ -93,15 +94,6 @@ pub async fn run(path: &Path, until: Option<Until>) -> Result<u8> {
 
 /// The configuration is the whole contract; what of it this release does not do yet is not passed over in silence.
 fn warn_of_what_is_not_there(config: &Config) {
-    if config.objects.ddl {
-        tracing::warn!(
-            "changes of definitions are not carried over by this release ([objects] ddl): make them on both sides, \
-             new tables and columns at the destination first"
-        );
-    }
-    if config.source.set_identity_full {
-        tracing::warn!("[source] set_identity_full has no effect in this release");
-    }
     if config.metrics.listen.is_some() {
         tracing::warn!("[metrics] listen has no effect in this release; use walferry status");
     }

@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 
 use super::Task;
 use super::ground::Ground;
+use super::identities::Identities;
 use super::prepare::Ready;
 use super::sides::{application_name, writer_name};
 use super::{ddl, join, source};
@@ -94,6 +95,7 @@ async fn stream(
     let name = task.config.task.name.as_str().to_owned();
     let questions = client(&task.destination, Session::query(&application_name(task))).await?;
     let targets = Targets::new(questions, names);
+    ddl::warn_of_no_capture(task, &sides).await?;
     let definitions = ddl::definitions(task, &sides, &choices.chosen, skips).await?;
     let parts = Parts {
         writer: Writer::new(pipe, targets, name.clone(), policies(task), definitions, progress),
@@ -161,9 +163,13 @@ async fn report(task: &Task, reporter: &mut Reporter, closed: bool) -> Error {
     let mut tick = interval_at(Instant::now() + REPORT, REPORT);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let writers = writer_name(task);
+    let mut identities = Identities::default();
     loop {
         tick.tick().await;
         let reported = reporter.report(positions(&task.shared)).await;
+        if let Err(error) = identities.look(task).await {
+            tracing::warn!("tables without replica identity could not be looked for: {error}");
+        }
         task.shared.nudge();
         let blocked = match reported {
             Ok(()) if task.shared.may_stream() && !closed => reporter.blocks_itself(&writers).await,

@@ -76,6 +76,7 @@ impl Runner<'_, '_> {
         let ran = ran(captured, &run);
         self.record(captured, Fate { outcome: Outcome::Applied, reason: reason.as_deref(), ran }).await?;
         tracing::info!(lsn = %captured.lsn, "{} was run at the destination", captured.tag);
+        self.around.shared.redefined();
         self.follow(captured).await?;
         Ok(true)
     }
