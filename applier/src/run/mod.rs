@@ -19,7 +19,7 @@ mod until;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::apply::{Ended, Shared};
 use crate::config::{Config, Mode};
@@ -58,6 +58,8 @@ pub struct Task {
     pub reload: Reload,
     /// How fast rows may be copied.
     pub limit: Arc<Limiter>,
+    /// The moment that the stream has caught up with, for the definitions that are still to be made.
+    pub kept: Mutex<Option<full::Keeper>>,
     /// Tables that are to be copied again, by their oid at the source: behind the lock of the next attempt.
     pub broken: watch::Sender<Vec<u32>>,
 }
@@ -79,6 +81,7 @@ pub async fn run(path: &Path, until: Option<Until>) -> Result<u8> {
             at_once.replace(Limits::new(&config.copy))
         })?,
         limit,
+        kept: Mutex::default(),
         broken: watch::Sender::new(Vec::new()),
         config,
     };
