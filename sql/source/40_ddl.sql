@@ -14,6 +14,7 @@ CREATE TABLE walferry.ddl_log (
     settings pg_catalog.jsonb NOT NULL,
     facts pg_catalog.jsonb NOT NULL,
     mark bigint,
+    xid pg_catalog.xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     CHECK ((statement IS NULL) = (withheld IS NOT NULL))
 );
 
