@@ -1,10 +1,11 @@
 //! What a session of the stream has to know of definitions.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Task;
 use super::sides::Sides;
-use crate::apply::{Definitions, Terms};
+use crate::apply::{Definitions, Gate, Terms};
 use crate::config::{DdlError, Scope};
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, Snapshot, client_error};
@@ -18,6 +19,7 @@ pub async fn definitions(
     sides: &Sides,
     chosen: &[Chosen],
     skips: HashSet<Lsn>,
+    gate: Arc<Gate>,
 ) -> Result<Definitions> {
     let known = tasks::definitions(&sides.destination_client, task.config.task.name.as_str()).await?;
     let terms = Terms {
@@ -34,6 +36,7 @@ pub async fn definitions(
         },
         server: sides.destination_major().await?,
         known: known.map(|text| snapshot(&text)).transpose()?,
+        gate,
         skips,
     };
     Ok(Definitions::new(terms, chosen.to_vec()))

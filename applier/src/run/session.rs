@@ -96,7 +96,7 @@ async fn stream(
     let questions = client(&task.destination, Session::query(&application_name(task))).await?;
     let targets = Targets::new(questions, names);
     ddl::warn_of_no_capture(task, &sides).await?;
-    let definitions = ddl::definitions(task, &sides, &choices.chosen, skips).await?;
+    let definitions = ddl::definitions(task, &sides, &choices.chosen, skips, gate.clone()).await?;
     let parts = Parts {
         writer: Writer::new(pipe, targets, name.clone(), policies(task), definitions, progress),
         connect,

@@ -12,9 +12,11 @@ mod runner;
 mod settings;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use super::gate::Gate;
 use crate::config::Mapping;
-use crate::ddl::{self, Captured, Plan};
+use crate::ddl::{self, Captured, Object, Plan, Step};
 use crate::error::Result;
 use crate::pg::{Lsn, Snapshot};
 use crate::schema::rewrite::NameMap;
@@ -40,6 +42,8 @@ pub struct Terms {
     pub server: u32,
     /// What the definitions have seen that were copied.
     pub known: Option<Snapshot>,
+    /// Tables that join the task may have to be made yet.
+    pub gate: Arc<Gate>,
     /// Statements that the user wants passed over, by their own LSN or that of their transaction.
     pub skips: HashSet<Lsn>,
 }
@@ -78,6 +82,19 @@ impl Definitions {
             }
         }
         map
+    }
+
+    /// Whether a statement is in the definitions that were, or will be, copied after it.
+    fn is_copied(&self, captured: &Captured, xid: u64) -> bool {
+        let is_undefined = |oid: u32| self.terms.gate.is_undefined(oid);
+        let table = |object: &Object| if object.kind == "table" { object.oid } else { object.table.unwrap_or(0) };
+        let will_be = match captured.step {
+            Step::Rewrite { relation, .. } => is_undefined(relation),
+            Step::Begin { .. } | Step::Done => {
+                !captured.objects.is_empty() && captured.objects.iter().all(|object| is_undefined(table(object)))
+            }
+        };
+        will_be || self.terms.known.as_ref().is_some_and(|known| known.sees(xid))
     }
 
     /// What becomes of a statement.

@@ -100,13 +100,13 @@ impl Runner<'_, '_> {
 
     /// Whether it is not to be run: it is in the copied definitions, or the user wants it passed over. Recorded then.
     pub async fn is_passed_over(&mut self, captured: &Captured) -> Result<bool> {
-        let terms = &self.around.definitions.terms;
-        if terms.known.as_ref().is_some_and(|known| known.sees(self.point.xid)) {
+        let definitions = &self.around.definitions;
+        if definitions.is_copied(captured, self.point.xid) {
             let why = "the definitions were copied after it";
             self.record(captured, Fate::new(Outcome::Known, Some(why))).await?;
             return Ok(true);
         }
-        let asked = [captured.lsn, self.point.commit_lsn].into_iter().find(|lsn| terms.skips.contains(lsn));
+        let asked = [captured.lsn, self.point.commit_lsn].into_iter().find(|lsn| definitions.skips().contains(lsn));
         let Some(asked) = asked else { return Ok(false) };
         tracing::warn!(lsn = %captured.lsn, "the statement is skipped, as was asked");
         self.record(captured, Fate::new(Outcome::Skipped, Some("walferry skip"))).await?;

@@ -14,7 +14,7 @@ mod report;
 mod round;
 mod rows;
 mod slot;
-pub mod visible;
+mod visible;
 
 use crate::apply::Ended;
 use crate::catalog;
@@ -33,7 +33,8 @@ use crate::state::{parts, progress};
 use crate::watch::phase;
 pub use again::copy_again;
 pub use definitions::{Definitions, Hanging};
-pub use keeper::Keeper;
+pub use ddl::moment;
+pub use keeper::{Keeper, Locks};
 pub use done::drop_origins;
 pub use report::Report;
 use round::Round;

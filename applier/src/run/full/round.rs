@@ -104,7 +104,7 @@ impl Round {
     }
 
     async fn read(task: &Task, sides: &Sides, keeper: Keeper, chosen: Vec<Chosen>) -> Result<Self> {
-        let definitions = Definitions::read(task, sides, Some(&keeper), &chosen).await?;
+        let definitions = Definitions::read(task, sides, &keeper, &chosen).await?;
         let oids: Vec<u32> = chosen.iter().map(|table| table.source_oid).collect();
         let sources = source::tables(&keeper.asker(task).await?, Some(&oids)).await?;
         let sees = keeper.sees.clone();
