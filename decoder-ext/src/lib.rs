@@ -18,6 +18,7 @@ compile_error!("the layout of values is known for 64-bit little-endian machines 
 
 mod carrier;
 mod context;
+mod ddl;
 mod decoding;
 mod describe;
 mod encoders;
