@@ -5,14 +5,34 @@
 //! names change (`schema::rewrite`), else in its tree, which is then deparsed, and the text is proven by parsing it
 //! again.
 
+mod alter;
 mod captured;
 mod create_as;
+mod effects;
+mod identity;
+mod kinds;
+mod known;
+mod lists;
+mod names;
+mod outside;
+mod owned;
+mod planner;
+mod rewrites;
+mod scope;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod values;
 
 pub use captured::{Captured, Object, SourceColumn, Step};
 pub use create_as::{NewColumn, create_table};
+pub use effects::effects;
+pub use kinds::{is_create_as, is_extension};
+pub use planner::plan;
+pub use rewrites::needs_rows;
 
-use crate::error::{Error, Result};
-use crate::schema::rewrite::{NameMap, Rewriter};
+use crate::schema::rewrite::NameMap;
 use crate::select::Choice;
 
 /// What is known of the task where a statement is judged.
@@ -59,7 +79,7 @@ pub enum Leave {
 /// What is run at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// In order, in the transaction.
+    /// In order, in the transaction. None for CREATE TABLE AS, whose table [`create_table`] makes.
     pub statements: Vec<String>,
     /// The setting to run them under.
     pub search_path: String,
@@ -69,7 +89,8 @@ pub struct Run {
     pub warnings: Vec<String>,
 }
 
-/// A statement that cannot be run in a transaction, and what makes it restartable.
+/// A statement that cannot be run in a transaction, and what makes it restartable: unless `is_done`, `clean` is run;
+/// unless `is_done` by now, the statement. All of it under the search_path of the [`Run`], each by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outside {
     /// A SELECT of one boolean: the statement has been run to its end.
@@ -99,55 +120,11 @@ pub enum Effect {
         /// The table.
         oid: u32,
     },
-}
-
-/// Decides what becomes of a statement.
-///
-/// # Errors
-/// What cannot be carried and must not be passed over: a text that could not be captured or that the parser refuses,
-/// names that cannot be mapped. The message says what to do.
-pub fn plan(captured: &Captured, around: &Around<'_>) -> Result<Plan> {
-    let Some(text) = captured.statement.as_deref() else {
-        return Err(Error::rejected("the text of a statement could not be captured"));
-    };
-    let rewritten = Rewriter::new(around.map.clone()).rewrite(text)?;
-    Ok(Plan::Run(Run {
-        statements: vec![rewritten.sql],
-        search_path: captured.search_path.clone(),
-        outside: None,
-        warnings: rewritten.unseen,
-    }))
-}
-
-/// Whether the rows of a rewrite must come from the source, because running the statement again may give others.
-///
-/// # Errors
-/// A text that the parser refuses.
-pub fn needs_rows(_captured: &Captured, reason: i32) -> Result<bool> {
-    Ok(reason & 2 != 0)
-}
-
-/// What a statement did to the source's tables.
-pub fn effects(captured: &Captured) -> Vec<Effect> {
-    let tables = captured.objects.iter().filter(|object| object.kind == "table");
-    let effect = |object: &Object| match object.dropped {
-        true => Effect::Gone { oid: object.oid },
-        false => Effect::Table {
-            oid: object.oid,
-            schema: object.schema.clone().unwrap_or_default(),
-            name: object.name.clone().unwrap_or_default(),
-            created: object.command.starts_with("CREATE") || object.command.starts_with("SELECT"),
-        },
-    };
-    tables.map(effect).collect()
-}
-
-/// Whether a statement makes a table from a query.
-pub fn is_create_as(tag: &str) -> bool {
-    ["CREATE TABLE AS", "SELECT INTO"].contains(&tag)
-}
-
-/// Whether a statement runs an extension's script.
-pub fn is_extension(tag: &str) -> bool {
-    ["CREATE EXTENSION", "ALTER EXTENSION"].contains(&tag)
+    /// A schema has another name, and so has each table in it.
+    Schema {
+        /// The old name.
+        from: String,
+        /// The new one.
+        to: String,
+    },
 }
