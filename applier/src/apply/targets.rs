@@ -60,13 +60,23 @@ impl Targets {
                 Change::Truncate { relations, .. } => relations,
             };
             for relation in relations {
-                if self.by_relation.get(relation.id).is_none_or(Option::is_none) {
-                    let there = catalog::tables(&mut *asked, &self.places(relation)).await?;
-                    self.learn(relation, there)?;
-                }
+                self.resolve_over(relation, asked).await?;
             }
         }
         Ok(())
+    }
+
+    /// The target of a relation, as another connection sees it.
+    pub async fn resolve_over(
+        &mut self,
+        relation: &Arc<Relation>,
+        asked: &mut impl Ask,
+    ) -> Result<Arc<Target>> {
+        if let Some(Some(known)) = self.by_relation.get(relation.id) {
+            return Ok(known.clone());
+        }
+        let there = catalog::tables(asked, &self.places(relation)).await?;
+        self.learn(relation, there)
     }
 
     /// What a table of the source is called at the destination from now on; `None` leaves it to the mapping.

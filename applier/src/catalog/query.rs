@@ -183,11 +183,7 @@ fn unique_indexes(rows: &[Answer]) -> Result<Vec<UniqueIndex>> {
             indexes.push((oid, index(row)?));
         }
         if let (Some((_, index)), Some(name)) = (indexes.last_mut(), row.get(6).cloned().flatten()) {
-            index.columns.push(KeyColumn {
-                name,
-                operator_schema: text(row, 7)?,
-                operator: text(row, 8)?,
-            });
+            index.columns.push(KeyColumn { name, operator_schema: text(row, 7)?, operator: text(row, 8)? });
         }
     }
     Ok(indexes.into_iter().map(|(_, index)| index).collect())

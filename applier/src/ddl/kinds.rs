@@ -81,11 +81,6 @@ pub fn is_create_as(tag: &str) -> bool {
     ["CREATE TABLE AS", "SELECT INTO"].contains(&tag)
 }
 
-/// Whether a statement runs an extension's script.
-pub fn is_extension(tag: &str) -> bool {
-    ["CREATE EXTENSION", "ALTER EXTENSION"].contains(&tag)
-}
-
 /// Why a statement is never carried, by what it is about.
 pub fn by_statement(node: &NodeEnum, captured: &Captured) -> Option<String> {
     if is_foreign(captured) {

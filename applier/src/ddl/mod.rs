@@ -28,7 +28,7 @@ mod values;
 pub use captured::{Captured, Object, SourceColumn, Step};
 pub use create_as::{NewColumn, create_table};
 pub use effects::effects;
-pub use kinds::{is_create_as, is_extension};
+pub use kinds::is_create_as;
 pub use planner::plan;
 pub use rewrites::needs_rows;
 

@@ -24,7 +24,9 @@ pub async fn build(task: &Task, destination: &Client, progress: Lsn, joining: &[
     let there = catalog::tables(destination, &names).await?;
     for table in joining {
         gate.set(table.source_oid, tables.remove(&table.source_oid).unwrap_or_default());
-        let is_there = |there: &catalog::Table| (&there.schema, &there.name) == (&table.destination.0, &table.destination.1);
+        let is_there = |there: &catalog::Table| {
+            (&there.schema, &there.name) == (&table.destination.0, &table.destination.1)
+        };
         if !there.iter().any(is_there) {
             gate.undefine(table.source_oid);
         }

@@ -88,7 +88,9 @@ async fn lock(task: &Task, sides: &Sides, joining: &[Chosen]) -> Result<Locks> {
     let there = catalog::source::tables(&sides.source_client, Some(&oids)).await?;
     let names: Vec<_> = there.into_iter().map(|table| (table.schema, table.name)).collect();
     let locks = Locks::take(task, sides, &names).await?;
-    locks.ok_or_else(|| Error::unreachable("a table that joins was dropped or renamed just now; looking again"))
+    locks.ok_or_else(|| {
+        Error::unreachable("a table that joins was dropped or renamed just now; looking again")
+    })
 }
 
 /// Definitions that could not be made; they are noted in `walferry_state.definitions`.

@@ -51,7 +51,8 @@ pub const RECORD: &str = "INSERT INTO walferry_state.ddl (task, lsn, commit_lsn,
 pub const RECORD_PARAMETERS: usize = 13;
 
 /// Adds what a statement touched, which is known only once it is done: task, lsn, objects, as text.
-pub const COMPLETE: &str = "UPDATE walferry_state.ddl SET objects = $3::jsonb WHERE task = $1 AND lsn = $2::pg_lsn";
+pub const COMPLETE: &str =
+    "UPDATE walferry_state.ddl SET objects = $3::jsonb WHERE task = $1 AND lsn = $2::pg_lsn";
 
 /// A recorded statement, as `walferry ddl` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -31,6 +31,17 @@ impl Runner<'_, '_> {
         Ok(())
     }
 
+    /// A schema is called otherwise at the source, and with it the tables in it.
+    pub(super) async fn schema(&mut self, from: &str, to: &str) -> Result<()> {
+        let tables = self.around.definitions.tables.values().filter(|table| table.source.0 == from);
+        let tables: Vec<(u32, String)> =
+            tables.map(|table| (table.source_oid, table.source.1.clone())).collect();
+        for (oid, name) in tables {
+            self.table(oid, (to.to_owned(), name), false).await?;
+        }
+        Ok(())
+    }
+
     /// A table is gone at the source; of one that was chosen, so is what was known of it.
     pub(super) async fn gone(&mut self, oid: u32) -> Result<()> {
         if self.around.definitions.tables.remove(&oid).is_none() {

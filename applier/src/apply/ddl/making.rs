@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::super::model::Relation;
-use super::runner::Runner;
+use super::runner::{Asker, Runner};
 use crate::catalog::Ask;
 use crate::ddl::{Captured, NewColumn, Run, SourceColumn, create_table};
 use crate::error::{Error, Result};
@@ -74,14 +74,18 @@ impl Runner<'_, '_> {
 
     /// Empties a table whose rows come anew from the source.
     pub(super) async fn empty(&mut self, relation: &Arc<Relation>) -> Result<()> {
-        let target = self.around.targets.resolve(relation).await?;
+        let target = self.around.targets.resolve_over(relation, &mut Asker(self.pipe)).await?;
         let table = &target.table;
         let has = |name: &str| {
-            relation.columns.iter().any(|column| column.name == name) || relation.not_sent.iter().any(|one| one == name)
+            relation.columns.iter().any(|column| column.name == name)
+                || relation.not_sent.iter().any(|one| one == name)
         };
         let extra = table.columns.iter().find(|column| !column.generated && !has(&column.name));
         if let Some(column) = extra {
-            return Err(refuse_to_empty(table.readable(), &format!("it has the column {} of its own", quote::readable_ident(&column.name))));
+            return Err(refuse_to_empty(
+                table.readable(),
+                &format!("it has the column {} of its own", quote::readable_ident(&column.name)),
+            ));
         }
         if target.shared || self.is_written_by_others(table).await? {
             return Err(refuse_to_empty(table.readable(), "other tables of sources go there, too"));
@@ -90,8 +94,7 @@ impl Runner<'_, '_> {
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = {})",
             table.oid
         );
-        let referenced = self.ask(&referenced).await? == [[Some("t".to_owned())]];
-        let statement = match referenced {
+        let statement = match self.holds(&referenced).await? {
             // TRUNCATE would be refused, whatever the session's role is (rule 14).
             true => format!("DELETE FROM {}", table.only()),
             false => format!("TRUNCATE {}", table.only()),
@@ -101,7 +104,7 @@ impl Runner<'_, '_> {
 
     async fn is_written_by_others(&mut self, table: &crate::catalog::Table) -> Result<bool> {
         let sql = crate::state::tables::others(self.around.task, &table.schema, &table.name);
-        Ok(self.ask(&sql).await? == [[Some("t".to_owned())]])
+        self.holds(&sql).await
     }
 }
 

@@ -87,11 +87,13 @@ impl Definitions {
     /// Whether a statement is in the definitions that were, or will be, copied after it.
     fn is_copied(&self, captured: &Captured, xid: u64) -> bool {
         let is_undefined = |oid: u32| self.terms.gate.is_undefined(oid);
-        let table = |object: &Object| if object.kind == "table" { object.oid } else { object.table.unwrap_or(0) };
+        let table =
+            |object: &Object| if object.kind == "table" { object.oid } else { object.table.unwrap_or(0) };
         let will_be = match captured.step {
             Step::Rewrite { relation, .. } => is_undefined(relation),
             Step::Begin { .. } | Step::Done => {
-                !captured.objects.is_empty() && captured.objects.iter().all(|object| is_undefined(table(object)))
+                !captured.objects.is_empty()
+                    && captured.objects.iter().all(|object| is_undefined(table(object)))
             }
         };
         will_be || self.terms.known.as_ref().is_some_and(|known| known.sees(xid))
@@ -118,7 +120,8 @@ impl Definitions {
     fn place(&self, oid: u32, schema: &str, name: &str) -> (String, String) {
         let by_rule = Names::new(&self.terms.rules);
         let is_kept = |table: &&Chosen| {
-            table.destination != by_rule.of(oid, &table.source.0, &table.source.1) || self.has_own_rule(&table.source)
+            table.destination != by_rule.of(oid, &table.source.0, &table.source.1)
+                || self.has_own_rule(&table.source)
         };
         match self.tables.get(&oid).filter(is_kept) {
             Some(table) => table.destination.clone(),

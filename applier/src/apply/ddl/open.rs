@@ -103,7 +103,11 @@ impl Open {
     }
 
     /// Rows of a rewrite replace those of the table, where that is wanted.
-    async fn replaces(&mut self, relation: &std::sync::Arc<Relation>, runner: &mut Runner<'_, '_>) -> Result<bool> {
+    async fn replaces(
+        &mut self,
+        relation: &std::sync::Arc<Relation>,
+        runner: &mut Runner<'_, '_>,
+    ) -> Result<bool> {
         for begun in self.statements.iter_mut().rev() {
             let Doing::Rewrite { wanted, emptied, .. } = &mut begun.doing else { continue };
             if !wanted.contains(&relation.oid) {

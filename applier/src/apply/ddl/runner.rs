@@ -58,7 +58,9 @@ impl Runner<'_, '_> {
             }
             Ok(Plan::Run(run)) => run,
         };
-        run.warnings.iter().for_each(|warning| tracing::warn!(lsn = %captured.lsn, "{}: {warning}", captured.tag));
+        run.warnings
+            .iter()
+            .for_each(|warning| tracing::warn!(lsn = %captured.lsn, "{}: {warning}", captured.tag));
         self.run(captured, run).await
     }
 
@@ -85,8 +87,11 @@ impl Runner<'_, '_> {
     pub async fn follow(&mut self, captured: &Captured) -> Result<()> {
         for effect in effects(captured) {
             match effect {
-                Effect::Table { oid, schema, name, created } => self.table(oid, (schema, name), created).await?,
+                Effect::Table { oid, schema, name, created } => {
+                    self.table(oid, (schema, name), created).await?
+                }
                 Effect::Gone { oid } => self.gone(oid).await?,
+                Effect::Schema { from, to } => self.schema(&from, &to).await?,
             }
         }
         Ok(())
@@ -106,7 +111,8 @@ impl Runner<'_, '_> {
             self.record(captured, Fate::new(Outcome::Known, Some(why))).await?;
             return Ok(true);
         }
-        let asked = [captured.lsn, self.point.commit_lsn].into_iter().find(|lsn| definitions.skips().contains(lsn));
+        let asked =
+            [captured.lsn, self.point.commit_lsn].into_iter().find(|lsn| definitions.skips().contains(lsn));
         let Some(asked) = asked else { return Ok(false) };
         tracing::warn!(lsn = %captured.lsn, "the statement is skipped, as was asked");
         self.record(captured, Fate::new(Outcome::Skipped, Some("walferry skip"))).await?;
@@ -135,15 +141,25 @@ impl Runner<'_, '_> {
     }
 
     /// Outside of any block: each command is its own transaction. A run that broke off is found out and cleaned up first.
-    async fn outside(&mut self, captured: &Captured, run: &Run, outside: &Outside, role: Option<&str>) -> Result<()> {
+    async fn outside(
+        &mut self,
+        captured: &Captured,
+        run: &Run,
+        outside: &Outside,
+        role: Option<&str>,
+    ) -> Result<()> {
         let major = self.around.definitions.terms.server;
         self.pipe.command("ROLLBACK").await?;
         let done = async {
             self.each(&settings::before(captured, &run.search_path, role, major)).await?;
-            if self.ask(&outside.is_done).await? == [[Some("t".to_owned())]] {
+            if self.holds(&outside.is_done).await? {
                 return Ok(());
             }
             self.each(&outside.clean).await?;
+            // What was half done may be done by that.
+            if self.holds(&outside.is_done).await? {
+                return Ok(());
+            }
             self.each(std::slice::from_ref(&outside.statement)).await
         };
         let done = done.await;
@@ -161,7 +177,8 @@ impl Runner<'_, '_> {
                    CASE WHEN pg_catalog.current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) \
                    FROM pg_catalog.pg_roles WHERE rolname = $1::text::name";
         let client = self.around.targets.client();
-        let row = client.query_opt(sql, &[&captured.username, &captured.superuser]).await.map_err(client_error)?;
+        let row =
+            client.query_opt(sql, &[&captured.username, &captured.superuser]).await.map_err(client_error)?;
         let name = quote::readable_ident(&captured.username);
         let instead = |why: String| Ok((None, Some(format!("run as the applier's own role: {why}"))));
         match row.map(|row| (row.get::<_, bool>(0), row.get::<_, bool>(1), row.get::<_, bool>(2))) {
@@ -222,6 +239,11 @@ impl Runner<'_, '_> {
         self.pipe.call(bytes).await?.error.map_or(Ok(()), |error| Err(error.into()))
     }
 
+    /// Whether a SELECT of one boolean says so. It may be written in UTF-8.
+    pub(super) async fn holds(&mut self, sql: &str) -> Result<bool> {
+        Ok(self.ask(sql).await? == [[Some("t".to_owned())]])
+    }
+
     /// Commands in one group; the first error ends it.
     async fn all(&mut self, commands: &[String]) -> Result<Option<ServerError>> {
         let mut group = self.pipe.group()?;
@@ -232,9 +254,10 @@ impl Runner<'_, '_> {
         Ok(self.pipe.call(bytes).await?.error)
     }
 
-    /// Commands one by one.
+    /// Commands one by one, each a transaction of its own.
     async fn each(&mut self, commands: &[String]) -> Result<()> {
-        for one in commands {
+        let utf8 = settings::UTF8.to_owned();
+        for one in std::iter::once(&utf8).chain(commands) {
             if let Some(error) = self.all(std::slice::from_ref(one)).await? {
                 return Err(told(&error));
             }
@@ -269,7 +292,9 @@ async fn ask(pipe: &mut Pipe, sql: &str) -> Result<Vec<Answer>> {
         return Err(error.into());
     }
     let text = |value: Option<bytes::Bytes>| {
-        let utf8 = |value: bytes::Bytes| String::from_utf8(value.into()).map_err(|_| Error::protocol("a text is not UTF-8"));
+        let utf8 = |value: bytes::Bytes| {
+            String::from_utf8(value.into()).map_err(|_| Error::protocol("a text is not UTF-8"))
+        };
         value.map(utf8).transpose()
     };
     outcome.rows.into_iter().map(|row| row.into_iter().map(text).collect()).collect()
@@ -296,7 +321,8 @@ fn objects(captured: &Captured) -> &str {
 fn told(error: &ServerError) -> Error {
     let said = tellable_ddl(error);
     let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-    Error::new(crate::pg::class(&error.code), format!("{said} (SQLSTATE {}){hint}", error.code)).with_sqlstate(&error.code)
+    Error::new(crate::pg::class(&error.code), format!("{said} (SQLSTATE {}){hint}", error.code))
+        .with_sqlstate(&error.code)
 }
 
 fn tellable_ddl(error: &ServerError) -> &str {

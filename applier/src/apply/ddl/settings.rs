@@ -39,7 +39,9 @@ pub const NATIVE: &str = "RESET client_encoding";
 /// The commands before a statement; `major` is the destination's.
 pub fn before(captured: &Captured, search_path: &str, role: Option<&str>, major: u32) -> Vec<String> {
     let mut commands = vec![UTF8.to_owned()];
-    let set = |name: &str, value: &str| format!("SELECT pg_catalog.set_config('{name}', {}, false)", quote::literal(value));
+    let set = |name: &str, value: &str| {
+        format!("SELECT pg_catalog.set_config('{name}', {}, false)", quote::literal(value))
+    };
     for (name, value) in &captured.settings {
         let is_ours = |(known, since): &&(&str, u32)| known.eq_ignore_ascii_case(name) && *since <= major;
         if let Some((known, _)) = RECORDED.iter().find(is_ours) {

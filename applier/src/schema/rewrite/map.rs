@@ -49,11 +49,6 @@ impl NameMap {
         map
     }
 
-    /// A table of the source is called `to` at the destination, whatever the rules say.
-    pub fn set_table(&mut self, from: Qualified, to: Qualified) {
-        self.tables.insert(from, to);
-    }
-
     /// An index or an owned sequence goes with its table (all three as the source calls them).
     pub fn follow(&mut self, schema: &str, table: &str, follower: &str) {
         let (to_schema, _) = self.table(schema, table);
