@@ -1,7 +1,9 @@
 //! `Decoding`: one decoding session, from its startup callback to the end of its decoding context. Every method is
 //! one callback's work; `plugin` only takes PostgreSQL's pointers apart.
 
+use crate::carrier;
 use crate::context::Context;
+use crate::describe::Wishes;
 use crate::invalidation;
 use crate::json::Json;
 use crate::options::{Format, Options};
@@ -16,7 +18,7 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode as Code;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use walferry_wire::encode;
-use walferry_wire::record::{MESSAGE_PREFIX, Message, Truncate};
+use walferry_wire::record::{Carrier, Ddl, MESSAGE_PREFIX, Message, Truncate};
 
 /// Skipped changes after which the server is told that time passes (rule 20; from 16 on it looks itself).
 const SKIPPED: u32 = 100;
@@ -30,6 +32,8 @@ pub struct Source {
     pub xid: u32,
     /// The replication origin of its record.
     pub origin: u16,
+    /// Where its record begins.
+    pub lsn: u64,
 }
 
 /// The state of one decoding session.
@@ -51,7 +55,10 @@ impl Decoding {
         // SAFETY: the context's memory outlives the state, which is freed with it.
         let (output, row) = unsafe { (Output::new(ctx.memory()), Row::new(ctx.memory())) };
         Self {
-            relations: Relations::new(options.selection, json.is_some(), ctx.memory()),
+            relations: Relations::new(
+                Wishes::new(options.selection, json.is_some(), options.ddl),
+                ctx.memory(),
+            ),
             origins: Origins::new(options.skip_origins),
             stream: Stream::new(output, options.version, json),
             row,
@@ -75,7 +82,11 @@ impl Decoding {
             return self.skip(ctx);
         }
         // SAFETY: open, the caller's promise.
-        let known = unsafe { self.relations.know(relation) };
+        let known = unsafe { self.relations.know(relation, from.xid) };
+        if let Some(carrier) = known.carrier {
+            // SAFETY: the caller's promises.
+            return unsafe { self.carry(ctx, from, carrier, relation, change) };
+        }
         if known.described.is_none() {
             return self.skip(ctx);
         }
@@ -96,6 +107,30 @@ impl Decoding {
         self.stream.finish(ctx);
     }
 
+    /// A change of a table that carries DDL: what is written there is sent, what is removed by age is not.
+    ///
+    /// # Safety
+    /// As [`Decoding::change`].
+    #[cold]
+    unsafe fn carry(
+        &mut self,
+        ctx: Context,
+        from: Source,
+        carrier: Carrier,
+        relation: pg_sys::Relation,
+        change: Change,
+    ) {
+        if change.action != pg_sys::ReorderBufferChangeType::REORDER_BUFFER_CHANGE_INSERT {
+            return self.skip(ctx);
+        }
+        // SAFETY: the caller's promises; an insert has its new row.
+        let row = unsafe { carrier::fields(relation, change.new, ctx.memory()) };
+        let fields = row.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+        let ddl = Ddl { carrier, lsn: from.lsn, fields };
+        self.stream.open(ctx, from.txn, from.xid);
+        self.stream.record(ctx, |out| encode::ddl(out, &ddl));
+    }
+
     /// truncate
     ///
     /// # Safety
@@ -113,7 +148,7 @@ impl Decoding {
         }
         for relation in relations {
             // SAFETY: open, the caller's promise.
-            let known = unsafe { self.relations.know(*relation) };
+            let known = unsafe { self.relations.know(*relation, from.xid) };
             if let Some(described) = &known.described {
                 truncate.relations.push(described.oid);
                 self.stream.open(ctx, from.txn, from.xid);

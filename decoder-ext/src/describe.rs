@@ -1,33 +1,17 @@
 //! The description of one relation, from the catalog as the decoded change saw it.
 
+use crate::carrier;
 use crate::encoders::{self, Encoder};
+use crate::identity::{Identity, identity, primary_key};
+use crate::lineage::{self, Name, schema};
 use crate::names;
 use crate::refuse::refuse;
 use crate::relation::{Column, Described};
 use pgrx::pg_sys::errcodes::PgSqlErrorCode as Code;
-use pgrx::pg_sys::{self, FormData_pg_attribute, Oid};
+use pgrx::pg_sys::{self, Datum, FormData_pg_attribute, Oid};
 use walferry_wire::encode::{self, OldKind};
 use walferry_wire::pattern::Selection;
-use walferry_wire::record::{self, Encoding};
-
-// SAFETY: declared as in catalog/partition.h, the same from 13 to 18.
-unsafe extern "C-unwind" {
-    fn get_partition_ancestors(relation: Oid) -> *mut pg_sys::List;
-}
-
-/// A name with its schema.
-struct Name {
-    oid: u32,
-    schema: String,
-    name: String,
-}
-
-/// Which columns identify a row.
-enum Identity {
-    Nothing,
-    Full,
-    Index(Vec<i16>),
-}
+use walferry_wire::record::{self, Carrier, Encoding};
 
 /// Memory for the encoders of one relation, as part of `parent`.
 pub fn memory(parent: pg_sys::MemoryContext) -> pg_sys::MemoryContext {
@@ -43,103 +27,158 @@ pub fn memory(parent: pg_sys::MemoryContext) -> pg_sys::MemoryContext {
     }
 }
 
+/// What the client asked for.
+#[derive(Debug)]
+pub struct Wishes {
+    selection: Selection,
+    /// JSON shows every value as text.
+    text_only: bool,
+    /// DDL is sent, and what is needed to follow it.
+    ddl: bool,
+}
+
+impl Wishes {
+    /// Tables of `selection`; all values as text, or each as it is best; with or without DDL.
+    pub fn new(selection: Selection, text_only: bool, ddl: bool) -> Self {
+        Self { selection, text_only, ddl }
+    }
+}
+
 /// What the catalog says of a relation.
+#[derive(Default)]
 pub struct Description {
-    /// The oids of its partitioned ancestors. When one of them changes, so may this.
+    /// The oids of its partitioned ancestors, and of the table that it rewrites. When one of them changes, so may this.
     pub ancestors: Vec<u32>,
     /// `None` if it is not wanted.
     pub described: Option<Described>,
+    /// It carries DDL. Such a table is not described.
+    pub carrier: Option<Carrier>,
 }
 
-/// Describes a relation; what its encoders need is allocated in a context of its own under `parent`.
+/// A relation, and the table that it is described like: itself, or the one whose rewritten rows it takes (rule 26).
+#[derive(Clone, Copy)]
+struct Subject {
+    rows: pg_sys::Relation,
+    table: pg_sys::Relation,
+}
+
+/// Describes a relation for a change of `xid`; what its encoders need is allocated in a context of its own under `parent`.
 ///
 /// # Safety
 /// `relation` must be open.
 pub unsafe fn describe(
     relation: pg_sys::Relation,
-    selection: &Selection,
-    text_only: bool,
+    xid: u32,
+    wishes: &Wishes,
     parent: pg_sys::MemoryContext,
 ) -> Description {
-    // SAFETY: open, the caller's promise; `rd_rel` is always there.
-    let class = unsafe { &*(*relation).rd_rel };
-    if !is_table(class) {
-        return Description { ancestors: Vec::new(), described: None };
+    // SAFETY: open, the caller's promise; `rd_rel` is always there. The original is closed after its use; after an ERROR
+    // its transaction does it.
+    unsafe {
+        let class = &*(*relation).rd_rel;
+        if let Some(carrier) = wishes.ddl.then(|| carrier::of(class)).flatten() {
+            return Description { carrier: Some(carrier), ..Description::default() };
+        }
+        if class.relrewrite == pg_sys::InvalidOid {
+            return describe_subject(Subject { rows: relation, table: relation }, xid, wishes, parent);
+        }
+        let original = pg_sys::RelationIdGetRelation(class.relrewrite);
+        if original.is_null() {
+            return Description::default();
+        }
+        let described = describe_subject(Subject { rows: relation, table: original }, xid, wishes, parent);
+        pg_sys::RelationClose(original);
+        described
     }
-    let lineage = lineage(class);
-    let wanted = selection.wants(lineage.iter().map(|of| (of.oid, of.schema.as_str(), of.name.as_str())));
+}
+
+unsafe fn describe_subject(
+    subject: Subject,
+    xid: u32,
+    wishes: &Wishes,
+    parent: pg_sys::MemoryContext,
+) -> Description {
+    // SAFETY: both are open.
+    let (rows, table) = unsafe { (&*(*subject.rows).rd_rel, &*(*subject.table).rd_rel) };
+    let lineage = lineage::of(table);
+    let ancestors = lineage.iter().map(|of| of.oid).filter(|oid| *oid != rows.oid.to_u32()).collect();
+    let names = lineage.iter().map(|of| (of.oid, of.schema.as_str(), of.name.as_str()));
+    let wanted = is_table(table) && is_logged(rows) && wishes.selection.wants(names);
     Description {
-        ancestors: lineage.iter().skip(1).map(|of| of.oid).collect(),
-        // SAFETY: the caller's promise.
-        described: wanted.then(|| unsafe { describe_wanted(relation, &lineage, text_only, parent) }),
+        ancestors,
+        // SAFETY: open.
+        described: wanted.then(|| unsafe { describe_wanted(subject, xid, wishes, &lineage, parent) }),
+        carrier: None,
     }
 }
 
 unsafe fn describe_wanted(
-    relation: pg_sys::Relation,
+    subject: Subject,
+    xid: u32,
+    wishes: &Wishes,
     lineage: &[Name],
-    text_only: bool,
     parent: pg_sys::MemoryContext,
 ) -> Described {
     let memory = memory(parent);
-    // SAFETY: open, the caller's promise: its class, and its descriptor's attributes.
-    let (class, attributes) = unsafe { (&*(*relation).rd_rel, attributes((*relation).rd_att)) };
-    // SAFETY: open, the caller's promise.
-    let primary_key = unsafe { primary_key(relation) };
-    // SAFETY: open, the caller's promise.
-    let identity = unsafe { identity(relation, attributes) };
+    // SAFETY: open: the class of the one, and the attributes of the other's descriptor.
+    let (class, attributes) = unsafe { (&*(*subject.table).rd_rel, attributes((*subject.rows).rd_att)) };
+    // SAFETY: open.
+    let (primary_key, identity) =
+        unsafe { (primary_key(subject.table), identity(subject.table, attributes)) };
     let made: Vec<_> = attributes
         .iter()
         .filter(|attribute| !attribute.attisdropped)
-        .map(|attribute| made_column(attribute, &identity, &primary_key, text_only, memory))
+        .map(|attribute| made_column(attribute, &identity, &primary_key, wishes.text_only, memory))
         .collect();
-    described(class, attributes.len(), lineage, &identity, made, memory)
+    // SAFETY: open.
+    let oid = unsafe { (*subject.rows).rd_id };
+    let mut head = record_head(class, lineage);
+    if wishes.ddl {
+        (head.oid, head.created_here) = (oid.to_u32(), is_made_by(oid, xid));
+        head.rewrite_of = if oid == class.oid { 0 } else { class.oid.to_u32() };
+    }
+    let mut bytes = Vec::new();
+    let record = record::Relation { columns: made.iter().map(column_record).collect(), ..head };
+    encode::relation(&mut bytes, &record);
+    described(oid, attributes.len(), &identity, made, bytes, memory)
+}
+
+/// Whether the (sub)transaction made the relation. Its row in pg_class changes again and again; those of system columns
+/// stay as they were made.
+fn is_made_by(relation: Oid, xid: u32) -> bool {
+    const FROZEN: u16 = (pg_sys::HEAP_XMIN_COMMITTED | pg_sys::HEAP_XMIN_INVALID) as u16;
+    let column = i32::from(pg_sys::TableOidAttributeNumber as i16);
+    // SAFETY: guarded; a tuple of this cache has its header until it is released.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::ATTNUM as i32;
+        let tuple = pg_sys::SearchSysCache2(cache, relation.into(), Datum::from(column));
+        if tuple.is_null() {
+            return false;
+        }
+        let header = &*(*tuple).t_data;
+        let made = header.t_choice.t_heap.t_xmin.into_inner() == xid && header.t_infomask & FROZEN != FROZEN;
+        pg_sys::ReleaseSysCache(tuple);
+        made
+    }
 }
 
 /// Ordinary tables and partitioned ones (a TRUNCATE names these too). Rows of materialized views and TOAST tables are
-/// decoded as well; they are other tables' business. Unlogged and temporary ones have no changes in WAL.
+/// decoded as well; they are other tables' business.
 fn is_table(class: &pg_sys::FormData_pg_class) -> bool {
     let kind = class.relkind as u8;
-    (kind == pg_sys::RELKIND_RELATION || kind == pg_sys::RELKIND_PARTITIONED_TABLE)
-        && class.relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
+    kind == pg_sys::RELKIND_RELATION || kind == pg_sys::RELKIND_PARTITIONED_TABLE
 }
 
-/// The relation, then its partitioned ancestors, the nearest first.
-fn lineage(class: &pg_sys::FormData_pg_class) -> Vec<Name> {
-    // SAFETY: pg_class holds a C string in its name.
-    let own = unsafe { names::utf8(class.relname.data.as_ptr()) };
-    let mut lineage = vec![Name { oid: class.oid.to_u32(), schema: schema(class.relnamespace), name: own }];
-    if class.relispartition {
-        lineage.extend(ancestors(class.oid));
-    }
-    lineage
-}
-
-fn ancestors(relation: Oid) -> Vec<Name> {
-    // SAFETY: the guard turns an ERROR into unwinding; the closure holds an oid only. The list is palloc'd (or null)
-    // and has `length` oids.
-    let oids: Vec<Oid> = unsafe {
-        let list = pg_sys::ffi::pg_guard_ffi_boundary(|| get_partition_ancestors(relation));
-        let length = if list.is_null() { 0 } else { (*list).length as usize };
-        (0..length).map(|index| (*(*list).elements.add(index)).oid_value).collect()
-    };
-    oids.into_iter().map(relation_name).collect()
-}
-
-fn relation_name(oid: Oid) -> Name {
-    // SAFETY: guarded catalog lookups, which give palloc'd strings or null.
-    let (name, namespace) =
-        unsafe { (names::utf8(pg_sys::get_rel_name(oid)), pg_sys::get_rel_namespace(oid)) };
-    Name { oid: oid.to_u32(), schema: schema(namespace), name }
-}
-
-fn schema(oid: Oid) -> String {
-    // SAFETY: a guarded catalog lookup, which gives a palloc'd string or null.
-    unsafe { names::utf8(pg_sys::get_namespace_name(oid)) }
+/// Unlogged and temporary relations have no changes in WAL.
+fn is_logged(class: &pg_sys::FormData_pg_class) -> bool {
+    class.relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
 }
 
 /// The attributes of a tuple descriptor.
-unsafe fn attributes<'a>(desc: pg_sys::TupleDesc) -> &'a [FormData_pg_attribute] {
+///
+/// # Safety
+/// `desc` must be live, and outlive what is given.
+pub unsafe fn attributes<'a>(desc: pg_sys::TupleDesc) -> &'a [FormData_pg_attribute] {
     // SAFETY: they lie behind the descriptor; from 18 on behind the compact ones (TupleDescAttr in access/tupdesc.h).
     unsafe {
         let count = (*desc).natts as usize;
@@ -148,53 +187,6 @@ unsafe fn attributes<'a>(desc: pg_sys::TupleDesc) -> &'a [FormData_pg_attribute]
         #[cfg(not(feature = "pg18"))]
         let first = (*desc).attrs.as_ptr();
         std::slice::from_raw_parts(first, count)
-    }
-}
-
-/// REPLICA IDENTITY as PostgreSQL understands it: DEFAULT is the primary key unless that is deferrable. An index with
-/// a generated column does not identify rows here, since generated columns are not sent.
-unsafe fn identity(relation: pg_sys::Relation, attributes: &[FormData_pg_attribute]) -> Identity {
-    let is_sent = |number: &i16| attributes.iter().any(|it| it.attnum == *number && it.attgenerated == 0);
-    // SAFETY: open, the caller's promise; guarded.
-    unsafe {
-        match (*(*relation).rd_rel).relreplident as u8 {
-            b'f' => Identity::Full,
-            b'n' => Identity::Nothing,
-            _ => match index_columns(pg_sys::RelationGetReplicaIndex(relation)) {
-                columns if columns.is_empty() || !columns.iter().all(is_sent) => Identity::Nothing,
-                columns => Identity::Index(columns),
-            },
-        }
-    }
-}
-
-unsafe fn primary_key(relation: pg_sys::Relation) -> Vec<i16> {
-    // SAFETY: open, the caller's promise; guarded.
-    unsafe {
-        #[cfg(feature = "pg18")]
-        let index = pg_sys::RelationGetPrimaryKeyIndex(relation, true);
-        #[cfg(not(feature = "pg18"))]
-        let index = pg_sys::RelationGetPrimaryKeyIndex(relation);
-        index_columns(index)
-    }
-}
-
-/// The attribute numbers of an index' key; none for an invalid oid.
-unsafe fn index_columns(index: Oid) -> Vec<i16> {
-    if index == pg_sys::InvalidOid {
-        return Vec::new();
-    }
-    // SAFETY: guarded; a relation of an index has rd_index with indnkeyatts key columns.
-    unsafe {
-        let relation = pg_sys::RelationIdGetRelation(index);
-        if relation.is_null() {
-            return Vec::new();
-        }
-        let form = (*relation).rd_index;
-        let count = (*form).indnkeyatts as usize;
-        let columns = std::slice::from_raw_parts((*form).indkey.values.as_ptr(), count).to_vec();
-        pg_sys::RelationClose(relation);
-        columns
     }
 }
 
@@ -294,18 +286,16 @@ fn type_name(oid: Oid) -> (String, String) {
 }
 
 fn described(
-    class: &pg_sys::FormData_pg_class,
+    oid: Oid,
     attributes: usize,
-    lineage: &[Name],
     identity: &Identity,
     made: Vec<Made>,
+    record: Vec<u8>,
     memory: pg_sys::MemoryContext,
 ) -> Described {
-    let mut bytes = Vec::new();
-    encode::relation(&mut bytes, &relation_record(class, lineage, &made));
     let columns: Vec<Column> = made.into_iter().filter_map(|made| made.column).collect();
     Described {
-        oid: class.oid.to_u32(),
+        oid: oid.to_u32(),
         attributes: attributes as i32,
         key_cells: columns.iter().filter(|column| column.identity).count() as u16,
         identity: match identity {
@@ -314,16 +304,13 @@ fn described(
             Identity::Index(_) => OldKind::Key,
         },
         columns,
-        record: bytes,
+        record,
         memory,
     }
 }
 
-fn relation_record<'a>(
-    class: &pg_sys::FormData_pg_class,
-    lineage: &'a [Name],
-    made: &'a [Made],
-) -> record::Relation<'a> {
+/// The record of a table, still without its columns.
+fn record_head<'a>(class: &pg_sys::FormData_pg_class, lineage: &'a [Name]) -> record::Relation<'a> {
     let (own, ancestors) = lineage.split_first().map_or((None, lineage), |(own, rest)| (Some(own), rest));
     let ancestor = |of: &'a Name| record::Ancestor { oid: of.oid, schema: &of.schema, name: &of.name };
     record::Relation {
@@ -335,7 +322,7 @@ fn relation_record<'a>(
         schema: own.map_or("", |own| &own.schema),
         name: own.map_or("", |own| &own.name),
         ancestors: ancestors.iter().map(ancestor).collect(),
-        columns: made.iter().map(column_record).collect(),
+        columns: Vec::new(),
     }
 }
 

@@ -16,12 +16,16 @@
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
 compile_error!("the layout of values is known for 64-bit little-endian machines only");
 
+mod carrier;
 mod context;
+mod ddl;
 mod decoding;
 mod describe;
 mod encoders;
+mod identity;
 mod invalidation;
 mod json;
+mod lineage;
 mod names;
 mod numeric;
 mod options;

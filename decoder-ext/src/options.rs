@@ -29,6 +29,8 @@ pub struct Options {
     pub skip_origins: BTreeSet<String>,
     /// Whether large transactions are sent while still in progress.
     pub streaming: bool,
+    /// Whether DDL is sent, and the rows of rewrites.
+    pub ddl: bool,
     /// How records are written.
     pub format: Format,
     /// At most so many JSON texts are written.
@@ -36,7 +38,7 @@ pub struct Options {
 }
 
 const KNOWN: &str =
-    "Known are versions, include, exclude, relations, skip_origins, streaming, format and limit.";
+    "Known are versions, include, exclude, relations, skip_origins, streaming, ddl, format and limit.";
 
 impl Options {
     /// Reads the options of a decoding session; `given` are names and values in UTF-8.
@@ -50,6 +52,7 @@ impl Options {
             },
             skip_origins: origins(given.remove("skip_origins").as_deref().unwrap_or_default()),
             streaming: streaming(given.remove("streaming").as_deref().unwrap_or("off")),
+            ddl: switch("ddl", given.remove("ddl").as_deref().unwrap_or("off")),
             format: format(given.remove("format").as_deref().unwrap_or("binary")),
             limit: given.remove("limit").map(|value| limit(&value)),
         };
@@ -134,12 +137,16 @@ fn origins(value: &str) -> BTreeSet<String> {
     }
 }
 
-fn streaming(value: &str) -> bool {
-    let asked = match value {
+fn switch(option: &str, value: &str) -> bool {
+    match value {
         "on" => true,
         "off" => false,
-        other => bad("streaming", &format!("\"{other}\""), "Write on or off."),
-    };
+        other => bad(option, &format!("\"{other}\""), "Write on or off."),
+    }
+}
+
+fn streaming(value: &str) -> bool {
+    let asked = switch("streaming", value);
     if asked && cfg!(feature = "pg13") {
         bad(
             "streaming",

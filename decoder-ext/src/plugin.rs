@@ -60,7 +60,7 @@ unsafe extern "C-unwind" fn startup(
     unsafe {
         let given = options::given((*ctx).output_plugin_options);
         let options = Options::read(given);
-        (*output).receive_rewrites = false;
+        (*output).receive_rewrites = options.ddl;
         (*output).output_type = match options.format {
             Format::Binary => pg_sys::OutputPluginOutputType::OUTPUT_PLUGIN_BINARY_OUTPUT,
             Format::Json => pg_sys::OutputPluginOutputType::OUTPUT_PLUGIN_TEXTUAL_OUTPUT,
@@ -127,6 +127,7 @@ unsafe fn source(txn: *mut ReorderBufferTXN, change: *mut ReorderBufferChange) -
             txn: Transaction::new(txn),
             xid: Transaction::new((*change).txn).xid(),
             origin: (*change).origin_id,
+            lsn: (*change).lsn,
         }
     }
 }

@@ -2,14 +2,14 @@
 //! present description. What changed in the catalog is described anew when it is used next, and sent again only if
 //! its record reads otherwise; vacuum and analyze invalidate too.
 
-use crate::describe::{self, Description};
+use crate::describe::{self, Description, Wishes};
 use crate::encoders::Encoder;
 use crate::invalidation::Changed;
 use pgrx::pg_sys;
 use std::collections::HashMap;
 use std::ffi::c_int;
 use walferry_wire::encode::OldKind;
-use walferry_wire::pattern::Selection;
+use walferry_wire::record::Carrier;
 
 /// Descriptions of relations that changed or went away are dropped when there are more than this many.
 const STALE: usize = 1024;
@@ -51,11 +51,13 @@ pub struct Described {
 pub struct Known {
     /// `None`: not wanted.
     pub described: Option<Described>,
+    /// It carries DDL.
+    pub carrier: Option<Carrier>,
     /// Of the record: no two different records of this stream have the same.
     pub version: u64,
     /// The version that was sent outside streamed transactions last; 0 for none.
     pub sent: u64,
-    /// Its partitioned ancestors.
+    /// Its partitioned ancestors, and the table that it rewrites.
     ancestors: Vec<u32>,
     /// Described since the catalog changed last.
     valid: bool,
@@ -64,9 +66,7 @@ pub struct Known {
 /// The relations of this stream.
 #[derive(Debug)]
 pub struct Relations {
-    selection: Selection,
-    /// JSON shows every value as text.
-    text_only: bool,
+    wishes: Wishes,
     memory: pg_sys::MemoryContext,
     /// What looking at the catalog leaves behind.
     scratch: pg_sys::MemoryContext,
@@ -77,9 +77,9 @@ pub struct Relations {
 
 impl Relations {
     /// None yet. Descriptions are kept in `memory`.
-    pub fn new(selection: Selection, text_only: bool, memory: pg_sys::MemoryContext) -> Self {
+    pub fn new(wishes: Wishes, memory: pg_sys::MemoryContext) -> Self {
         let scratch = describe::memory(memory);
-        Self { selection, text_only, memory, scratch, version: 0, known: HashMap::new() }
+        Self { wishes, memory, scratch, version: 0, known: HashMap::new() }
     }
 
     /// Notes what changed in the catalog.
@@ -104,12 +104,12 @@ impl Relations {
         });
     }
 
-    /// What is known of an open relation, described now if it was not yet or has changed.
+    /// What is known of an open relation, described now - for a change of `xid` - if it was not yet or has changed.
     ///
     /// # Safety
     /// `relation` must be open, from the snapshot of the change that is decoded.
     #[inline]
-    pub unsafe fn know(&mut self, relation: pg_sys::Relation) -> &mut Known {
+    pub unsafe fn know(&mut self, relation: pg_sys::Relation, xid: u32) -> &mut Known {
         // SAFETY: open, the caller's promise.
         let (oid, attributes) = unsafe { ((*relation).rd_id.to_u32(), (*(*relation).rd_att).natts) };
         let known = self.known.entry(oid).or_default();
@@ -117,8 +117,7 @@ impl Relations {
             let before = known.forget();
             self.version += 1;
             // SAFETY: the caller's promise.
-            let describe =
-                |scratch| unsafe { describe::describe(relation, &self.selection, self.text_only, scratch) };
+            let describe = |scratch| unsafe { describe::describe(relation, xid, &self.wishes, scratch) };
             let now = describe_in(self.scratch, self.memory, describe);
             known.renew(before, now, self.version);
         }
@@ -155,7 +154,8 @@ impl Known {
         if before.as_ref() != now.described.as_ref().map(|described| &described.record) {
             self.version = version;
         }
-        (self.described, self.ancestors, self.valid) = (now.described, now.ancestors, true);
+        (self.described, self.carrier, self.ancestors, self.valid) =
+            (now.described, now.carrier, now.ancestors, true);
     }
 }
 

@@ -59,7 +59,7 @@ BEGIN
     RETURN QUERY
         SELECT p.lsn, p.xid, p.data::json
         FROM pg_catalog.pg_logical_slot_peek_changes(
-            read_from, NULL, changes, 'format', 'json', 'limit', changes::text) p;
+            read_from, NULL, changes, 'format', 'json', 'ddl', 'on', 'limit', changes::text) p;
     IF copied THEN
         PERFORM pg_catalog.pg_drop_replication_slot(read_from);
     END IF;

@@ -126,6 +126,20 @@ pub async fn set_selection(client: &Client, task: &str, selection: &str) -> Resu
     Ok(())
 }
 
+/// Notes the snapshot of the source in which the definitions were read.
+pub async fn set_definitions(client: &Client, task: &str, snapshot: &str) -> Result<()> {
+    let sql = "UPDATE walferry_state.tasks SET definitions = $2 WHERE task = $1";
+    client.execute(sql, &[&task, &snapshot]).await.map_err(client_error)?;
+    Ok(())
+}
+
+/// The snapshot of the source in which the definitions were read; none where the task has not copied them.
+pub async fn definitions(client: &Client, task: &str) -> Result<Option<String>> {
+    let sql = "SELECT definitions FROM walferry_state.tasks WHERE task = $1";
+    let row = client.query_opt(sql, &[&task]).await.map_err(client_error)?;
+    Ok(row.and_then(|row| row.get(0)))
+}
+
 /// What is hashed for the advisory lock that the applier of a task holds.
 pub fn lock_name(task: &str) -> String {
     format!("walferry:{task}")
@@ -243,7 +257,7 @@ pub async fn clear(client: &mut Client, task: &str) -> Result<()> {
 
 /// Removes everything of a task, conflicts included.
 pub async fn remove(client: &mut Client, task: &str) -> Result<()> {
-    let all = ["conflicts", "skips", "definitions", "parts", "tables", "progress", "tasks"];
+    let all = ["conflicts", "skips", "ddl", "definitions", "parts", "tables", "progress", "tasks"];
     empty(client, task, &all).await
 }
 

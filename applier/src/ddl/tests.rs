@@ -1,0 +1,1 @@
+//! Statements before and after.

@@ -1,0 +1,157 @@
+//! What the parse tree of a statement says, as far as the catalog does not.
+
+use pgrx::pg_sys::AlterTableType::{AT_AddColumn, AT_AttachPartition};
+use pgrx::pg_sys::{self, Node, NodeTag, ObjectType, RangeVar};
+use std::ffi::{CStr, c_char};
+
+/// The extension, and what the names of its event triggers begin with.
+const OURS: &[u8] = b"walferry";
+
+/// The elements of a list of pointers.
+///
+/// # Safety
+/// `list` must be null or a list of pointers to `T`.
+unsafe fn items<'a, T>(list: *mut pg_sys::List) -> &'a [*mut T] {
+    if list.is_null() {
+        return &[];
+    }
+    // SAFETY: a list has `length` cells, which are unions of the size of a pointer.
+    unsafe { std::slice::from_raw_parts((*list).elements.cast(), (*list).length as usize) }
+}
+
+unsafe fn bytes<'a>(text: *const c_char) -> &'a [u8] {
+    // SAFETY: the caller passes null or a C string that lives as long as the tree.
+    if text.is_null() { b"" } else { unsafe { CStr::from_ptr(text) }.to_bytes() }
+}
+
+/// The command tag.
+///
+/// # Safety
+/// Here and below: `tree` must be a live utility statement.
+pub unsafe fn tag(tree: *mut Node) -> &'static CStr {
+    // SAFETY: guarded; the names of tags are constants.
+    unsafe { CStr::from_ptr(pg_sys::GetCommandTagName(pg_sys::CreateCommandTag(tree))) }
+}
+
+/// Whether the statement, of which no event trigger speaks, is about our own event triggers.
+pub unsafe fn is_ours(tree: *mut Node) -> bool {
+    // SAFETY: a statement of this kind has a name.
+    unsafe {
+        (*tree).type_ == NodeTag::T_AlterEventTrigStmt
+            && bytes((*tree.cast::<pg_sys::AlterEventTrigStmt>()).trigname).starts_with(OURS)
+    }
+}
+
+/// Whether the statement drops this extension.
+pub unsafe fn drops_us(tree: *mut Node) -> bool {
+    // SAFETY: extensions are named by a list of string nodes.
+    unsafe {
+        if (*tree).type_ != NodeTag::T_DropStmt {
+            return false;
+        }
+        let drop = &*tree.cast::<pg_sys::DropStmt>();
+        drop.removeType == ObjectType::OBJECT_EXTENSION
+            && items::<Node>(drop.objects).iter().any(|name| bytes(string(*name)) == OURS)
+    }
+}
+
+#[cfg(any(feature = "pg13", feature = "pg14"))]
+unsafe fn string(node: *mut Node) -> *const c_char {
+    // SAFETY: the caller passes a string node.
+    unsafe { (*node.cast::<pg_sys::Value>()).val.str_ }
+}
+
+#[cfg(not(any(feature = "pg13", feature = "pg14")))]
+unsafe fn string(node: *mut Node) -> *const c_char {
+    // SAFETY: the caller passes a string node.
+    unsafe { (*node.cast::<pg_sys::String>()).sval }
+}
+
+/// Whether the statement drops what a role owns: it also revokes, of which the event triggers say nothing.
+pub unsafe fn drops_owned(tree: *mut Node) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { (*tree).type_ == NodeTag::T_DropOwnedStmt }
+}
+
+/// Whether the statement makes a table and fills it by a query.
+pub unsafe fn makes_table_of_query(tree: *mut Node) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { (*tree).type_ == NodeTag::T_CreateTableAsStmt && !is_materialized_view(tree.cast()) }
+}
+
+unsafe fn is_materialized_view(tree: *mut pg_sys::CreateTableAsStmt) -> bool {
+    // SAFETY: the caller's promise.
+    #[cfg(feature = "pg13")]
+    let kind = unsafe { (*tree).relkind };
+    // SAFETY: the caller's promise.
+    #[cfg(not(feature = "pg13"))]
+    let kind = unsafe { (*tree).objtype };
+    kind == ObjectType::OBJECT_MATVIEW
+}
+
+/// Whether the statement writes rows of lasting tables before its end, without rewriting one: a mark must precede them.
+pub unsafe fn writes_rows(tree: *mut Node) -> bool {
+    // SAFETY: the tag says what the statement is.
+    unsafe {
+        match (*tree).type_ {
+            NodeTag::T_CreateTableAsStmt => makes_table_of_query(tree) && is_lasting_and_new(tree.cast()),
+            NodeTag::T_CreateExtensionStmt => {
+                let create = &*tree.cast::<pg_sys::CreateExtensionStmt>();
+                pg_sys::get_extension_oid(create.extname, true) == pg_sys::InvalidOid
+            }
+            tag => tag == NodeTag::T_AlterExtensionStmt,
+        }
+    }
+}
+
+unsafe fn is_lasting_and_new(tree: *mut pg_sys::CreateTableAsStmt) -> bool {
+    // SAFETY: guarded; a statement of this kind names its table.
+    unsafe {
+        let name = (*(*tree).into).rel;
+        let schema = pg_sys::RangeVarGetCreationNamespace(name);
+        (*name).relpersistence as u8 != pg_sys::RELPERSISTENCE_TEMP
+            && !pg_sys::isAnyTempNamespace(schema)
+            && pg_sys::get_relname_relid((*name).relname, schema) == pg_sys::InvalidOid
+    }
+}
+
+unsafe fn alterations<'a>(tree: *mut Node) -> &'a [*mut pg_sys::AlterTableCmd] {
+    // SAFETY: a statement of this kind has a list of commands.
+    unsafe {
+        match (*tree).type_ {
+            NodeTag::T_AlterTableStmt => items((*tree.cast::<pg_sys::AlterTableStmt>()).cmds),
+            _ => &[],
+        }
+    }
+}
+
+/// The names of columns that ALTER TABLE adds.
+pub unsafe fn added_columns<'a>(tree: *mut Node) -> Vec<&'a [u8]> {
+    // SAFETY: a command that adds a column has its definition.
+    unsafe {
+        let added = alterations(tree).iter().filter(|command| (***command).subtype == AT_AddColumn);
+        added.map(|command| bytes((*(**command).def.cast::<pg_sys::ColumnDef>()).colname)).collect()
+    }
+}
+
+/// The partition that ALTER TABLE attaches.
+pub unsafe fn attached(tree: *mut Node) -> Option<*mut RangeVar> {
+    // SAFETY: a command that attaches has a partition's name.
+    unsafe {
+        let attaching = alterations(tree).iter().find(|command| (***command).subtype == AT_AttachPartition)?;
+        Some((*(**attaching).def.cast::<pg_sys::PartitionCmd>()).name)
+    }
+}
+
+/// Whether the statement may make partitions.
+pub unsafe fn may_make_partitions(tree: *mut Node) -> bool {
+    // SAFETY: a foreign table's statement begins with a table's.
+    unsafe {
+        match (*tree).type_ {
+            NodeTag::T_CreateStmt | NodeTag::T_CreateForeignTableStmt => {
+                !(*tree.cast::<pg_sys::CreateStmt>()).partbound.is_null()
+            }
+            tag => tag == NodeTag::T_CreateSchemaStmt,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What a statement has touched, as the event triggers tell it.
+
+use super::json;
+use super::spi::{self, Plan, Sight};
+
+/// What a statement has touched.
+#[derive(Debug)]
+pub struct Objects {
+    /// A JSON array of them, without our own.
+    pub json: Vec<u8>,
+    /// So many of them are neither ours nor temporary.
+    pub lasting: i64,
+}
+
+impl Default for Objects {
+    fn default() -> Self {
+        Self { json: b"[]".to_vec(), lasting: 0 }
+    }
+}
+
+impl Objects {
+    /// These and the others.
+    pub fn and(&self, others: &Self) -> Self {
+        Self { json: json::joined(&self.json, &others.json), lasting: self.lasting + others.lasting }
+    }
+}
+
+/// Shows `found`: columns classid, objid, objsubid, type, schema, name, identity, command, dropped, original,
+/// in_extension, temporary, number. The table is looked up for what hangs on one; catalogs are read by oid.
+macro_rules! shown {
+    ($found:expr) => {
+        concat!(
+            "WITH found AS (", $found, "), placed AS (
+                SELECT f.*, CASE
+                    WHEN f.classid = 'pg_class'::regclass AND f.objsubid <> 0 THEN f.objid
+                    WHEN f.classid = 'pg_class'::regclass THEN coalesce(
+                        (SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid = f.objid),
+                        (SELECT d.refobjid FROM pg_catalog.pg_depend d
+                         JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+                         WHERE d.classid = f.classid AND d.objid = f.objid AND d.refclassid = f.classid
+                             AND d.refobjsubid <> 0 AND d.deptype IN ('a', 'i') LIMIT 1))
+                    WHEN f.classid = 'pg_trigger'::regclass
+                        THEN (SELECT tgrelid FROM pg_catalog.pg_trigger WHERE oid = f.objid)
+                    WHEN f.classid = 'pg_rewrite'::regclass
+                        THEN (SELECT ev_class FROM pg_catalog.pg_rewrite WHERE oid = f.objid)
+                    WHEN f.classid = 'pg_policy'::regclass
+                        THEN (SELECT polrelid FROM pg_catalog.pg_policy WHERE oid = f.objid)
+                    WHEN f.classid = 'pg_constraint'::regclass
+                        THEN (SELECT nullif(conrelid, 0) FROM pg_catalog.pg_constraint WHERE oid = f.objid)
+                    WHEN f.classid = 'pg_attrdef'::regclass
+                        THEN (SELECT adrelid FROM pg_catalog.pg_attrdef WHERE oid = f.objid)
+                END AS tbl
+                FROM found f
+            ), judged AS (
+                SELECT p.*,
+                    p.temporary OR coalesce(p.schema LIKE 'pg\\_temp%', false)
+                        OR coalesce(t.relpersistence = 't', false) AS passing,
+                    coalesce(p.schema = 'walferry' OR p.name = 'walferry' AND p.type IN ('schema', 'extension')
+                        OR p.type = 'event trigger' AND p.name LIKE 'walferry\\_%'
+                        OR t.relnamespace = 'walferry'::regnamespace
+                        OR p.schema LIKE 'pg\\_toast%', false) AS ours
+                FROM placed p LEFT JOIN pg_catalog.pg_class t ON t.oid = p.tbl
+            )
+            SELECT count(*) FILTER (WHERE NOT passing),
+                coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('type', type, 'schema', schema, 'name', name,
+                    'identity', identity, 'oid', objid::int8, 'table', tbl::int8, 'command', command,
+                    'dropped', nullif(dropped, false), 'original', nullif(original, false),
+                    'in_extension', nullif(in_extension, false), 'temporary', nullif(passing, false)))
+                    ORDER BY number), '[]')
+            FROM judged WHERE NOT ours"
+        )
+    };
+}
+
+/// The last part of an object's address is its name, where it has one; names of other kinds come with the object.
+macro_rules! named {
+    ($name:literal, $address:literal) => {
+        concat!(
+            "CASE WHEN objsubid <> 0 OR classid IN ('pg_proc'::regclass, 'pg_trigger'::regclass,
+                'pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_constraint'::regclass)
+                THEN ", $address, "[cardinality(", $address, ")] ELSE ", $name, " END AS name"
+        )
+    };
+}
+
+static DONE: Plan = Plan::new(
+    shown!(concat!(
+        "SELECT c.classid, c.objid, c.objsubid, c.object_type AS type, c.schema_name AS schema, ",
+        named!("i.name", "a.object_names"),
+        ", c.object_identity AS identity, c.command_tag AS command, false AS dropped, false AS original,
+            c.in_extension, false AS temporary, c.ordinality AS number
+        FROM pg_catalog.pg_event_trigger_ddl_commands() WITH ORDINALITY c
+        LEFT JOIN LATERAL pg_catalog.pg_identify_object(c.classid, c.objid, c.objsubid) i ON true
+        LEFT JOIN LATERAL pg_catalog.pg_identify_object_as_address(c.classid, c.objid, c.objsubid) a ON true"
+    )),
+    &[],
+);
+
+static DROPPED: Plan = Plan::new(
+    shown!(concat!(
+        "SELECT d.classid, d.objid, d.objsubid, d.object_type AS type, d.schema_name AS schema, ",
+        named!("d.object_name", "d.address_names"),
+        ", d.object_identity AS identity, NULL::text AS command, true AS dropped, d.original,
+            false AS in_extension, d.is_temporary AS temporary, d.ordinality AS number
+        FROM pg_catalog.pg_event_trigger_dropped_objects() WITH ORDINALITY d"
+    )),
+    &[],
+);
+
+/// What the statement made and changed. Only for the trigger on `ddl_command_end`.
+pub fn done() -> Objects {
+    asked(&DONE, Sight::Present)
+}
+
+/// What the statement dropped. Only for the trigger on `sql_drop`. What hung on which table is told by the catalog as it
+/// was before.
+pub fn dropped() -> Objects {
+    asked(&DROPPED, Sight::Before)
+}
+
+fn asked(plan: &Plan, sight: Sight) -> Objects {
+    let mut rows = plan.run(sight, &[]);
+    let Some(row) = rows.first_mut() else { return Objects::default() };
+    Objects {
+        lasting: spi::number(row.first()).unwrap_or(0),
+        json: row.get_mut(1).and_then(Option::take).unwrap_or_else(|| b"[]".to_vec()),
+    }
+}
