@@ -61,7 +61,7 @@ macro_rules! event_trigger {
 
 event_trigger!(walferry_ddl_command_start, pg_finfo_walferry_ddl_command_start, start);
 event_trigger!(walferry_ddl_command_end, pg_finfo_walferry_ddl_command_end, end);
-event_trigger!(walferry_ddl_sql_drop, pg_finfo_walferry_ddl_sql_drop, drop);
+event_trigger!(walferry_ddl_sql_drop, pg_finfo_walferry_ddl_sql_drop, dropped);
 event_trigger!(walferry_ddl_table_rewrite, pg_finfo_walferry_ddl_table_rewrite, rewrite);
 
 /// The statement that the event is about.
@@ -90,6 +90,8 @@ unsafe fn start(tree: *mut Node) {
         if node::drops_us(tree) {
             session::as_owner(|| REMOVE_PRELOAD.run(Sight::Present, &[]));
         }
+        let indexed = node::indexed(tree);
+        frame::innermost(|frame| frame.indexed = indexed);
         if node::writes_rows(tree) {
             mark(write::begin);
         }
@@ -126,22 +128,24 @@ unsafe fn rewrite(tree: *mut Node) {
     mark(write::rewrite);
 }
 
-unsafe fn drop(tree: *mut Node) {
+unsafe fn dropped(tree: *mut Node) {
     // SAFETY: live, the caller's promise.
     unsafe { ensure(tree) };
-    let Some(dropped) = session::as_owner(objects::dropped) else { return };
+    let indexed = frame::innermost(|frame| frame.indexed).flatten();
+    let Some(dropped) = session::as_owner(|| objects::dropped(indexed)) else { return };
     frame::innermost(|frame| frame.dropped = frame.dropped.and(&dropped));
 }
 
 unsafe fn end(tree: *mut Node) {
     // SAFETY: live, the caller's promise; the statement has been run.
-    let (questions, revokes) = unsafe {
+    let (questions, revokes, granted) = unsafe {
         ensure(tree);
-        (Questions::of(tree), node::drops_owned(tree))
+        (Questions::of(tree), node::drops_owned(tree), node::granted(tree))
     };
     let Some(frame) = frame::pop() else { return };
     session::as_owner(|| {
-        let objects = frame.dropped.and(&objects::done());
+        let done = if granted.is_empty() { objects::done() } else { objects::granted(&granted, frame.tag) };
+        let objects = frame.dropped.and(&done);
         if objects.lasting > 0 || revokes {
             write::log(&frame, &Done { objects, facts: questions.answers() });
         }

@@ -7,7 +7,7 @@
 use super::{events, frame, kind, node, session, settings, text, write};
 use pgrx::pg_guard;
 use pgrx::pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND;
-use pgrx::pg_sys::{self, PlannedStmt, ProcessUtilityContext, ProcessUtility_hook_type};
+use pgrx::pg_sys::{self, PlannedStmt, ProcessUtility_hook_type, ProcessUtilityContext};
 use std::ffi::c_char;
 
 /// The hook that was there before.

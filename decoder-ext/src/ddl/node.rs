@@ -67,6 +67,48 @@ unsafe fn string(node: *mut Node) -> *const c_char {
     unsafe { (*node.cast::<pg_sys::String>()).sval }
 }
 
+/// The table of the index that the statement drops in several transactions.
+pub unsafe fn indexed(tree: *mut Node) -> Option<pg_sys::Oid> {
+    // SAFETY: guarded; relations are named by a list of names.
+    unsafe {
+        if (*tree).type_ != NodeTag::T_DropStmt {
+            return None;
+        }
+        let drop = &*tree.cast::<pg_sys::DropStmt>();
+        let name = items::<pg_sys::List>(drop.objects).first()?;
+        if !drop.concurrent || drop.removeType != ObjectType::OBJECT_INDEX {
+            return None;
+        }
+        let index = relation(pg_sys::makeRangeVarFromNameList(*name));
+        Some(pg_sys::IndexGetRelation(index, true))
+    }
+}
+
+/// The tables and sequences that the statement names to grant or revoke something on; none if it is another statement.
+pub unsafe fn granted(tree: *mut Node) -> Vec<pg_sys::Oid> {
+    // SAFETY: relations are named by range variables.
+    unsafe {
+        if (*tree).type_ != NodeTag::T_GrantStmt {
+            return Vec::new();
+        }
+        let grant = &*tree.cast::<pg_sys::GrantStmt>();
+        let by_name = grant.targtype == pg_sys::GrantTargetType::ACL_TARGET_OBJECT;
+        if !by_name || ![ObjectType::OBJECT_TABLE, ObjectType::OBJECT_SEQUENCE].contains(&grant.objtype) {
+            return Vec::new();
+        }
+        items::<RangeVar>(grant.objects).iter().map(|name| relation(*name)).collect()
+    }
+}
+
+/// The relation that a name means in this session; the invalid oid if none.
+unsafe fn relation(name: *mut RangeVar) -> pg_sys::Oid {
+    // SAFETY: guarded; the caller passes a range variable.
+    unsafe {
+        let flags = pg_sys::RVROption::RVR_MISSING_OK;
+        pg_sys::RangeVarGetRelidExtended(name, 0, flags, None, std::ptr::null_mut())
+    }
+}
+
 /// Whether the statement drops what a role owns: it also revokes, of which the event triggers say nothing.
 pub unsafe fn drops_owned(tree: *mut Node) -> bool {
     // SAFETY: the caller's promise.
@@ -135,11 +177,12 @@ pub unsafe fn added_columns<'a>(tree: *mut Node) -> Vec<&'a [u8]> {
 }
 
 /// The partition that ALTER TABLE attaches.
-pub unsafe fn attached(tree: *mut Node) -> Option<*mut RangeVar> {
+pub unsafe fn attached(tree: *mut Node) -> Option<pg_sys::Oid> {
     // SAFETY: a command that attaches has a partition's name.
     unsafe {
-        let attaching = alterations(tree).iter().find(|command| (***command).subtype == AT_AttachPartition)?;
-        Some((*(**attaching).def.cast::<pg_sys::PartitionCmd>()).name)
+        let attaching =
+            alterations(tree).iter().find(|command| (***command).subtype == AT_AttachPartition)?;
+        Some(relation((*(**attaching).def.cast::<pg_sys::PartitionCmd>()).name))
     }
 }
 
