@@ -39,20 +39,19 @@ pub fn objection(node: &NodeEnum, known: &Known<'_>) -> Option<String> {
 fn touches_ours(node: &NodeEnum, known: &Known<'_>) -> bool {
     let here = |object: &&Object| !object.dropped && !object.in_extension;
     let mut objects = known.captured.objects.iter().filter(here).peekable();
-    match (objects.peek().is_some(), target(node)) {
-        (true, _) => objects.any(|object| known.is_in_scope(object)) || names_target(node, known),
-        (false, Some((schema, name))) => known.has(&schema, &name),
-        (false, None) => true,
+    match (node, objects.peek().is_some(), target(node)) {
+        (NodeEnum::IndexStmt(_), true, Some((schema, table))) => indexes_ours(&schema, &table, known),
+        (_, true, _) => objects.any(|object| known.is_in_scope(object)),
+        (_, false, Some((schema, name))) => known.has(&schema, &name),
+        (_, false, None) => true,
     }
 }
 
-/// An index's table may be known by the statement alone.
-fn names_target(node: &NodeEnum, known: &Known<'_>) -> bool {
-    let NodeEnum::IndexStmt(index) = node else { return false };
-    let Some(table) = index.relation.as_ref() else { return false };
+/// A new index's table is named by the statement, and has the index's schema.
+fn indexes_ours(schema: &str, table: &str, known: &Known<'_>) -> bool {
     let made = known.captured.objects.iter().find(|object| object.kind == "index");
-    let schema = made.and_then(|index| index.schema.as_deref()).unwrap_or(&table.schemaname);
-    known.has(schema, &table.relname)
+    let chosen = made.and_then(|index| index.table).is_some_and(|table| known.is_chosen(table));
+    chosen || known.has(made.and_then(|index| index.schema.as_deref()).unwrap_or(schema), table)
 }
 
 /// The relation that a statement is about.
