@@ -28,6 +28,9 @@ fn a_default_of_the_source() {
         database().texts(&special)[0],
         "ALTER TABLE \"archive\".t ADD COLUMN c date DEFAULT '2026-01-01'::date"
     );
+    assert_eq!(database().texts(&special).len(), 1, "the default is the day of its definition");
+    let text = alter("ALTER TABLE sales.t ADD c date DEFAULT 'today'::text::date", &[("c", "2026-01-01")]);
+    assert_eq!(database().texts(&text).len(), 2, "the default is the day of its use");
     let rewritten = alter("ALTER TABLE sales.t ADD c uuid DEFAULT gen_random_uuid()", &[]);
     assert_eq!(
         database().texts(&rewritten),
