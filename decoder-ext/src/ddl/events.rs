@@ -5,7 +5,7 @@ use super::facts::Questions;
 use super::frame::{self, Frame};
 use super::objects::{self, Objects};
 use super::spi::{Plan, Sight};
-use super::{node, session, settings, text, write};
+use super::{kind, node, session, settings, text, write};
 use crate::refuse::refuse;
 use pgrx::pg_guard;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode as Code;
@@ -47,10 +47,10 @@ macro_rules! event_trigger {
         pub unsafe extern "C-unwind" fn $name(call: FunctionCallInfo) -> Datum {
             // SAFETY: PostgreSQL's argument.
             let tree = unsafe { statement(call) };
-            // Statements of an extension's script come with the extension.
+            // Statements of an extension's script come with the extension; REINDEX has events from 17 on.
             // SAFETY: a variable of this process; the tree lives as long as the statement runs.
             unsafe {
-                if !pg_sys::creating_extension {
+                if !pg_sys::creating_extension && kind::is_definition((*tree).type_) {
                     $work(tree);
                 }
             }
@@ -115,7 +115,7 @@ unsafe fn ensure(tree: *mut Node) {
 }
 
 /// Writes a mark of the innermost statement. The first one names them all.
-fn mark(write: fn(&Frame) -> Option<i64>) {
+pub fn mark(write: fn(&Frame) -> Option<i64>) {
     let Some(mut frame) = frame::pop() else { return };
     let made = session::as_owner(|| write(&frame)).flatten();
     frame.mark = frame.mark.or(made);

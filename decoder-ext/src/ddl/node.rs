@@ -1,7 +1,7 @@
 //! What the parse tree of a statement says, as far as the catalog does not.
 
 use pgrx::pg_sys::AlterTableType::{AT_AddColumn, AT_AttachPartition};
-use pgrx::pg_sys::{self, Node, NodeTag, ObjectType, RangeVar};
+use pgrx::pg_sys::{self, ExplainStmt, Node, NodeTag, ObjectType, RangeVar};
 use std::ffi::{CStr, c_char};
 
 /// The extension, and what the names of its event triggers begin with.
@@ -129,6 +129,38 @@ unsafe fn is_materialized_view(tree: *mut pg_sys::CreateTableAsStmt) -> bool {
     #[cfg(not(feature = "pg13"))]
     let kind = unsafe { (*tree).objtype };
     kind == ObjectType::OBJECT_MATVIEW
+}
+
+/// Whether the statement is an EXPLAIN of a lasting table's CREATE TABLE AS, which makes the table with ANALYZE, and
+/// without any event trigger. Calls nothing of PostgreSQL.
+#[inline]
+pub unsafe fn explains(tree: *mut Node) -> bool {
+    // SAFETY: the tag says what the statement is.
+    unsafe { (*tree).type_ == NodeTag::T_ExplainStmt && explains_making((*tree.cast::<ExplainStmt>()).query) }
+}
+
+unsafe fn explains_making(query: *mut Node) -> bool {
+    // SAFETY: a query of a utility statement has that statement, which names its table.
+    unsafe {
+        let made = match (*query).type_ {
+            NodeTag::T_Query => (*query.cast::<pg_sys::Query>()).utilityStmt,
+            _ => std::ptr::null_mut(),
+        };
+        !made.is_null()
+            && makes_table_of_query(made)
+            && (*(*(*made.cast::<pg_sys::CreateTableAsStmt>()).into).rel).relpersistence as u8
+                != pg_sys::RELPERSISTENCE_TEMP
+    }
+}
+
+/// Whether an EXPLAIN runs what it explains.
+pub unsafe fn is_analyzed(tree: *mut Node) -> bool {
+    // SAFETY: guarded; the options of an EXPLAIN have names.
+    unsafe {
+        let options = items::<pg_sys::DefElem>((*tree.cast::<ExplainStmt>()).options).iter();
+        let mut analyze = options.rev().filter(|option| bytes((***option).defname) == b"analyze");
+        analyze.next().is_some_and(|option| pg_sys::defGetBoolean(*option))
+    }
 }
 
 /// Whether the statement writes rows of lasting tables before its end, without rewriting one: a mark must precede them.
