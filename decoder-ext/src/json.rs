@@ -24,6 +24,8 @@ pub struct Json {
 struct Table {
     schema: String,
     name: String,
+    /// Its rows are those that a rewrite of the table copies.
+    rewrite: bool,
     columns: Vec<Column>,
 }
 
@@ -118,6 +120,9 @@ impl Json {
         };
         shown.insert("schema".into(), table.schema.as_str().into());
         shown.insert("table".into(), table.name.as_str().into());
+        if table.rewrite {
+            shown.insert("rewrite".into(), true.into());
+        }
         match old {
             None | Some(Old::None) => {}
             Some(Old::Key(key)) => table.cells("key", true, &key, &mut shown),
@@ -139,6 +144,7 @@ impl Table {
         Self {
             schema: relation.schema.to_owned(),
             name: relation.name.to_owned(),
+            rewrite: relation.rewrite_of != 0,
             columns: sent
                 .map(|column| Column { name: column.name.to_owned(), identity: column.identity })
                 .collect(),

@@ -132,6 +132,19 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION walferry.require_superuser() RETURNS void
+LANGUAGE plpgsql
+SET search_path = ''
+AS $$
+BEGIN
+    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+        RAISE EXCEPTION 'only a superuser can switch the capture of DDL on and off'
+            USING ERRCODE = 'insufficient_privilege',
+                HINT = 'Event triggers and session_preload_libraries are a superuser''s: run this once as one. Nothing else of walferry needs it.';
+    END IF;
+END
+$$;
+
 -- Puts the event triggers into a state: ENABLE ALWAYS, so that statements of replication sessions are captured too, or
 -- DISABLE.
 CREATE FUNCTION walferry.switch_ddl_capture(state text) RETURNS void
@@ -141,11 +154,6 @@ AS $$
 DECLARE
     trigger name;
 BEGIN
-    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
-        RAISE EXCEPTION 'only a superuser can switch the capture of DDL on and off'
-            USING ERRCODE = 'insufficient_privilege',
-                HINT = 'Event triggers and session_preload_libraries are a superuser''s: run this once as one. Nothing else of walferry needs it.';
-    END IF;
     FOREACH trigger IN ARRAY ARRAY['walferry_ddl_command_start', 'walferry_ddl_command_end', 'walferry_sql_drop',
         'walferry_table_rewrite'] LOOP
         EXECUTE pg_catalog.format('ALTER EVENT TRIGGER %I ', trigger) || state;
@@ -158,10 +166,11 @@ LANGUAGE plpgsql STRICT
 SET search_path = ''
 AS $$
 BEGIN
-    PERFORM walferry.switch_ddl_capture('ENABLE ALWAYS');
+    PERFORM walferry.require_superuser();
     IF preload THEN
         PERFORM walferry.add_preload();
     END IF;
+    PERFORM walferry.switch_ddl_capture('ENABLE ALWAYS');
 END
 $$;
 
@@ -173,6 +182,7 @@ LANGUAGE plpgsql
 SET search_path = ''
 AS $$
 BEGIN
+    PERFORM walferry.require_superuser();
     PERFORM walferry.switch_ddl_capture('DISABLE');
     PERFORM walferry.remove_preload();
 END

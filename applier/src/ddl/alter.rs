@@ -2,7 +2,7 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterTableStmt, AlterTableType as At, ConstrType, Constraint, CreateStmt, Node, ObjectType,
+    AlterTableStmt, AlterTableType as At, ConstrType, Constraint, CreateStmt, Node, ObjectType, RangeVar,
 };
 
 use super::known::Known;
@@ -57,7 +57,9 @@ pub fn narrow(alter: &mut AlterTableStmt, known: &Known<'_>, warnings: &mut Warn
     alter.cmds.retain(|command| {
         let key = foreign_key(definition(command)).and_then(|key| unwanted(key, known));
         warnings.extend(key.iter().map(|name| left_out(name)));
-        key.is_none()
+        let partition = excluded_partition(definition(command), alter.relation.as_ref(), known);
+        warnings.extend(partition.iter().map(|name| format!("the partition {name} is excluded")));
+        key.is_none() && partition.is_none()
     });
     of_columns || alter.cmds.len() < before
 }
@@ -92,6 +94,25 @@ fn unwanted(key: &Constraint, known: &Known<'_>) -> Option<String> {
     let (schema, name) = (table.schemaname.as_str(), table.relname.as_str());
     let named = || if schema.is_empty() { name.to_owned() } else { readable(schema, name) };
     (!known.has(schema, name)).then(named)
+}
+
+/// The partition that is attached or detached, if it is excluded; an index's is named by its index.
+fn excluded_partition(
+    definition: Option<&NodeEnum>,
+    parent: Option<&RangeVar>,
+    known: &Known<'_>,
+) -> Option<String> {
+    let Some(NodeEnum::PartitionCmd(command)) = definition else { return None };
+    let (partition, parent) = (command.name.as_ref()?, parent?);
+    if known.captured.tag == "ALTER INDEX"
+        || known.captured.facts.bounds.keys().any(|oid| known.is_chosen(*oid))
+    {
+        return None;
+    }
+    let names = |relation: &'_ RangeVar| (relation.schemaname.clone(), relation.relname.clone());
+    let (child, above) = (names(partition), names(parent));
+    let ours = known.has_partition((&child.0, &child.1), (&above.0, &above.1));
+    (!ours).then_some(child.1)
 }
 
 fn left_out(table: &str) -> String {

@@ -1,11 +1,14 @@
 //! CREATE TABLE AS and SELECT INTO as CREATE TABLE: the rows come by themselves.
 
-use pg_query::NodeEnum;
-use pg_query::protobuf::{CreateStmt, IntoClause, OnCommitAction, RangeVar};
+use pg_query::protobuf::{CreateStmt, IntoClause, RangeVar};
+use pg_query::{NodeEnum, ParserOptions};
 
 use super::{Captured, tree};
 use crate::error::{Error, Result};
 use crate::pg::quote::ident;
+
+const TEMPLATE: &str = "CREATE TABLE a (walferry_column int)";
+const COLUMN: &str = "(walferry_column int)";
 
 /// A column to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,17 +36,17 @@ pub fn create_table(captured: &Captured, table: &(String, String), columns: &[Ne
         ..RangeVar::default()
     };
     // The columns' types come as the server spells them, so they are put in as text.
-    let bare = CreateStmt {
-        relation: Some(relation),
-        options: into.options,
-        access_method: into.access_method,
-        oncommit: OnCommitAction::OncommitNoop as i32,
-        ..CreateStmt::default()
+    let NodeEnum::CreateStmt(template) = tree::statement(TEMPLATE, ParserOptions::DEFAULT)? else {
+        return Err(Error::protocol("the parser does not know CREATE TABLE"));
     };
-    let text = tree::text(&NodeEnum::CreateStmt(bare))?;
+    let create = CreateStmt { relation: Some(relation), options: into.options, ..template };
+    let text = tree::text(&NodeEnum::CreateStmt(create))?;
     let columns: Vec<_> = columns.iter().map(column).collect();
-    let (before, after) = text.split_once("()").unwrap_or((text.as_str(), ""));
-    Ok(format!("{before}({}){after}", columns.join(", ")))
+    let (before, after) = text.split_once(COLUMN).unwrap_or((text.as_str(), ""));
+    // The deparser would put it behind the storage parameters, where the grammar does not take it.
+    let method = Some(&into.access_method).filter(|method| !method.is_empty());
+    let method = method.map(|method| format!(" USING {}", ident(method))).unwrap_or_default();
+    Ok(format!("{before}({}){method}{after}", columns.join(", ")))
 }
 
 fn into(captured: &Captured) -> Result<IntoClause> {

@@ -72,11 +72,6 @@ impl<'a> Known<'a> {
         self.chosen.contains(&oid)
     }
 
-    /// Whether any table that the statement touches is chosen by its oid.
-    pub fn has_chosen(&self) -> bool {
-        !self.chosen.is_empty()
-    }
-
     fn wants(&self, oid: u32, schema: &str, name: &str) -> bool {
         self.is_chosen(oid) || self.database && self.choice.wants(oid, schema, name)
     }
@@ -133,9 +128,27 @@ impl<'a> Known<'a> {
         }
         match (self.captured.step, schema) {
             (Step::Rewrite { relation, .. }, _) if self.is_chosen(relation) => true,
-            _ if !self.database && self.captured.knows_objects() => false,
-            (_, "") => self.path().iter().any(|schema| self.choice.wants(0, schema, name)),
+            (Step::Rewrite { .. }, _) if !self.database => false,
+            (_, "") => self.homes().iter().any(|schema| self.choice.wants(0, schema, name)),
             (_, schema) => self.choice.wants(0, schema, name),
         }
+    }
+
+    /// Where a name without a schema is looked for: few have a schema of their role's name.
+    fn homes(&self) -> Vec<&str> {
+        let named: Vec<_> =
+            self.path.iter().map(String::as_str).filter(|schema| *schema != "$user").collect();
+        if named.is_empty() { self.path() } else { named }
+    }
+
+    /// Whether a partition belongs to the task, by its own name or by its parent's, unless either is excluded.
+    pub fn has_partition(&self, partition: (&str, &str), parent: (&str, &str)) -> bool {
+        let schema = |relation: (&str, &str)| {
+            let told = self.object(relation.0, relation.1).and_then(|object| object.schema.clone());
+            let guessed = || self.homes().first().copied().unwrap_or_default().to_owned();
+            told.unwrap_or_else(|| if relation.0.is_empty() { guessed() } else { relation.0.to_owned() })
+        };
+        let (at, parent_at) = (schema(partition), schema(parent));
+        self.choice.wants_any([(0, at.as_str(), partition.1), (0, parent_at.as_str(), parent.1)].into_iter())
     }
 }

@@ -41,7 +41,8 @@ pub struct Around<'a> {
     pub database: bool,
     /// `include` and `exclude`.
     pub choice: &'a Choice,
-    /// The mapping of names, with what the journal of tables says.
+    /// The mapping of names; of tables whose name at the destination does not follow from the rules and from what the
+    /// source calls them now, with what the journal says (`NameMap::set_table`): of a mark nothing else is known.
     pub map: &'a NameMap,
     /// A chosen table's name at the destination by the source's oid.
     pub renamed: &'a dyn Fn(u32) -> Option<(String, String)>,

@@ -4,7 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::ObjectType;
 
 use super::known::Known;
-use super::{Leave, Object, identity, scope};
+use super::{Leave, Object, identity};
 use crate::error::{Error, Result};
 use crate::pg::quote::{ident, readable, readable_ident};
 use crate::schema::rewrite::{NameMap, Qualified};
@@ -63,19 +63,23 @@ fn renamed_table<'a>(node: &NodeEnum, known: &Known<'a>) -> Option<(Qualified, &
     let object = known.captured.objects.iter().find(|object| object.table.is_none() && !object.dropped)?;
     let name = relation.relname.clone();
     let now = object.schema.clone().unwrap_or_default();
-    // A name without a schema that moved was in one of the search_path's; a rule tells which.
-    let path = || {
-        known
-            .path()
-            .into_iter()
-            .find(|schema| known.map.table(schema, &name) != plain(known.map, schema, &name))
-    };
     let schema = match (relation.schemaname.as_str(), of_schema) {
         ("", false) => now,
-        ("", true) => path().or(known.path().first().copied()).unwrap_or_default().to_owned(),
+        ("", true) => moved_from(&name, object, known),
         (schema, _) => schema.to_owned(),
     };
     Some(((schema, name), object))
+}
+
+/// A table without a schema that moved was in one of the search_path's: that of its name at the destination, else the
+/// one that a rule names it in.
+fn moved_from(name: &str, object: &Object, known: &Known<'_>) -> String {
+    let path = known.path();
+    let to = known.renamed(object.oid);
+    let kept = path.iter().find(|schema| to == Some(&plain(known.map, schema, name)));
+    let ruled = || path.iter().find(|schema| known.map.table(schema, name) != plain(known.map, schema, name));
+    let found = kept.or_else(ruled).or(path.first());
+    found.copied().unwrap_or_default().to_owned()
 }
 
 /// Where a table goes by the rule for its schema.
@@ -103,12 +107,7 @@ pub fn keeps_its_name(node: &NodeEnum, known: &Known<'_>) -> Result<Option<Strin
     let Some((old, object)) = renamed_table(node, known) else { return Ok(None) };
     let to = known.renamed(object.oid).cloned().unwrap_or_else(|| known.map.table(&old.0, &old.1));
     let reason = format!("the table keeps its mapped name {}", readable(&to.0, &to.1));
-    let moved = matches!(node, NodeEnum::AlterObjectSchemaStmt(_))
-        && scope::target(node).is_some_and(|t| t.0.is_empty());
-    let mapped = match moved {
-        true => known.path().iter().all(|schema| to != plain(known.map, schema, &old.1)),
-        false => to != plain(known.map, &old.0, &old.1),
-    };
+    let mapped = to != plain(known.map, &old.0, &old.1);
     Ok(mapped.then_some(reason))
 }
 

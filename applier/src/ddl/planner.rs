@@ -194,7 +194,10 @@ impl Edited<'_> {
             }
             // No other statement adds columns.
             node => {
-                let text = tree::text(node)?;
+                let text = match storage::own_text(self.text, node) {
+                    Some(text) => text,
+                    None => tree::text(node)?,
+                };
                 Ok(vec![self.mapped(&text, rewriter)?])
             }
         }
@@ -218,9 +221,11 @@ impl Edited<'_> {
         if computed.iter().any(|column| column.conditional) {
             return self.one_by_one(alter, computed, rewriter);
         }
-        let defaults = computed.into_iter().map(|column| column.afterwards).collect();
-        let texts =
-            [values::with_commands(alter, alter.cmds.clone()), values::with_commands(alter, defaults)];
+        let defaults: Vec<_> = computed.into_iter().filter_map(|column| column.afterwards).collect();
+        let mut texts = vec![values::with_commands(alter, alter.cmds.clone())];
+        if !defaults.is_empty() {
+            texts.push(values::with_commands(alter, defaults));
+        }
         texts.iter().map(|node| self.mapped(&tree::text(node)?, rewriter)).collect()
     }
 
@@ -235,20 +240,19 @@ impl Edited<'_> {
         for command in &alter.cmds {
             let column = values::added(command).map(|(_, column)| column.colname.clone());
             let defaults = computed.next_if(|next| Some(&next.column) == column.as_ref());
-            let add = tree::text(&values::with_commands(alter, vec![command.clone()]))?;
-            let add = self.mapped(&add, rewriter)?;
-            let Some(defaults) = defaults else {
-                statements.push(add);
-                continue;
-            };
-            let set = tree::text(&values::with_commands(alter, vec![defaults.afterwards]))?;
-            let set = self.mapped(&set, rewriter)?;
-            match alter.relation.as_ref().filter(|_| defaults.conditional) {
-                Some(table) => {
+            let conditional = defaults.as_ref().is_some_and(|defaults| defaults.conditional);
+            let commands = [Some(command.clone()), defaults.and_then(|defaults| defaults.afterwards)];
+            let texts = commands.into_iter().flatten().map(|command| {
+                let text = tree::text(&values::with_commands(alter, vec![command]))?;
+                self.mapped(&text, rewriter)
+            });
+            let texts = texts.collect::<Result<Vec<_>>>()?;
+            match (alter.relation.as_ref(), column) {
+                (Some(table), Some(column)) if conditional => {
                     let table = outside::relation(&table.schemaname, &table.relname, rewriter.map());
-                    statements.push(unless_there(&table, &defaults.column, &[add, set]));
+                    statements.push(unless_there(&table, &column, &texts));
                 }
-                None => statements.extend([add, set]),
+                _ => statements.extend(texts),
             }
         }
         Ok(statements)

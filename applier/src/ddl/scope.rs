@@ -6,10 +6,10 @@ use pg_query::protobuf::ObjectType;
 use super::known::Known;
 use super::{Object, kinds};
 use crate::pg::quote::readable;
+use crate::schema::rewrite::Qualified;
 
 const NOT_CHOSEN: &str = "it is about what is not chosen ([objects] include, exclude)";
-const ONLY_TABLES: &str =
-    "[objects] scope = \"tables\" takes ALTER TABLE and DROP TABLE of the chosen tables, and their indexes";
+const ONLY_TABLES: &str = "[objects] scope = \"tables\" takes ALTER TABLE and DROP TABLE of the chosen tables, their indexes and partitions";
 const NO_INDEXES: &str = "[objects] indexes = false";
 
 /// Why a statement is out of scope as a whole. Lists of objects are judged one by one elsewhere.
@@ -39,20 +39,30 @@ pub fn objection(node: &NodeEnum, known: &Known<'_>) -> Option<String> {
 fn touches_ours(node: &NodeEnum, known: &Known<'_>) -> bool {
     let here = |object: &&Object| !object.dropped && !object.in_extension;
     let mut objects = known.captured.objects.iter().filter(here).peekable();
-    match (objects.peek().is_some(), target(node)) {
-        (true, _) => objects.any(|object| known.is_in_scope(object)) || names_target(node, known),
-        (false, Some((schema, name))) => known.has(&schema, &name),
-        (false, None) => true,
+    if let Some((partition, parent)) = partition_of(node) {
+        return known.has_partition((&partition.0, &partition.1), (&parent.0, &parent.1));
+    }
+    match (node, objects.peek().is_some(), target(node)) {
+        (NodeEnum::IndexStmt(_), true, Some((schema, table))) => indexes_ours(&schema, &table, known),
+        (_, true, _) => objects.any(|object| known.is_in_scope(object)),
+        (_, false, Some((schema, name))) => known.has(&schema, &name),
+        (_, false, None) => true,
     }
 }
 
-/// An index's table may be known by the statement alone.
-fn names_target(node: &NodeEnum, known: &Known<'_>) -> bool {
-    let NodeEnum::IndexStmt(index) = node else { return false };
-    let Some(table) = index.relation.as_ref() else { return false };
+/// The names of a partition that is made, and of its parent.
+fn partition_of(node: &NodeEnum) -> Option<(Qualified, Qualified)> {
+    let NodeEnum::CreateStmt(create) = node else { return None };
+    create.partbound.as_ref()?;
+    let Some(NodeEnum::RangeVar(parent)) = create.inh_relations.first()?.node.as_ref() else { return None };
+    Some((target(node)?, (parent.schemaname.clone(), parent.relname.clone())))
+}
+
+/// A new index's table is named by the statement, and has the index's schema.
+fn indexes_ours(schema: &str, table: &str, known: &Known<'_>) -> bool {
     let made = known.captured.objects.iter().find(|object| object.kind == "index");
-    let schema = made.and_then(|index| index.schema.as_deref()).unwrap_or(&table.schemaname);
-    known.has(schema, &table.relname)
+    let chosen = made.and_then(|index| index.table).is_some_and(|table| known.is_chosen(table));
+    chosen || known.has(made.and_then(|index| index.schema.as_deref()).unwrap_or(schema), table)
 }
 
 /// The relation that a statement is about.
@@ -96,6 +106,8 @@ fn objection_to_table(node: &NodeEnum, known: &Known<'_>) -> Option<&'static str
         },
         NodeEnum::AlterObjectSchemaStmt(alter) => kind(alter.object_type) == ObjectType::ObjectTable,
         NodeEnum::IndexStmt(_) => true,
+        // A partition of a chosen table is chosen with it, as in the copy.
+        NodeEnum::CreateStmt(_) => return partition_objection(node, known),
         // Judged object by object.
         NodeEnum::DropStmt(_) | NodeEnum::DropOwnedStmt(_) => return None,
         _ => false,
@@ -105,6 +117,16 @@ fn objection_to_table(node: &NodeEnum, known: &Known<'_>) -> Option<&'static str
         (true, true) => Some(NO_INDEXES),
         (true, false) if touches_chosen(node, known) => None,
         (true, false) => Some(NOT_CHOSEN),
+    }
+}
+
+fn partition_objection(node: &NodeEnum, known: &Known<'_>) -> Option<&'static str> {
+    match partition_of(node) {
+        None => Some(ONLY_TABLES),
+        Some((partition, parent)) => {
+            let ours = known.has_partition((&partition.0, &partition.1), (&parent.0, &parent.1));
+            (!ours).then_some(NOT_CHOSEN)
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use crate::error::Result;
 pub struct Computed {
     /// The column.
     pub column: String,
-    /// The command that sets the default that was meant.
-    pub afterwards: Node,
+    /// The command that sets the default that was meant; none where that was read once, as it was defined.
+    pub afterwards: Option<Node>,
     /// Only if there is no such column.
     pub conditional: bool,
 }
@@ -51,11 +51,29 @@ pub fn fix(command: &mut Node, captured: &Captured) -> Option<Computed> {
     let value = missing_value(captured, &column.colname)?.to_owned();
     let computed = Computed {
         column: column.colname.clone(),
-        afterwards: set_default(add, &column.colname, default),
+        afterwards: (!is_read_once(&default)).then(|| set_default(add, &column.colname, default)),
         conditional: add.missing_ok,
     };
     replace_default(command, &value);
     Some(computed)
+}
+
+/// A constant, which the column's type reads when the default is defined: `'now'`, `'today'::date`. As a text it would be
+/// read whenever the default is used.
+fn is_read_once(default: &Node) -> bool {
+    match default.node.as_ref() {
+        Some(NodeEnum::AConst(_)) => true,
+        Some(NodeEnum::TypeCast(cast)) => {
+            let is_constant =
+                cast.arg.as_ref().is_some_and(|arg| matches!(arg.node, Some(NodeEnum::AConst(_))));
+            let names: Vec<_> =
+                cast.type_name.iter().flat_map(|name| &name.names).flat_map(tree::name).collect();
+            let texts = ["text", "varchar", "bpchar", "name"];
+            is_constant && names.last().is_none_or(|name| !texts.contains(&name.as_str()))
+        }
+        // Computed by something.
+        _ => false,
+    }
 }
 
 /// The altered table's own value goes before those of its children.

@@ -5,7 +5,7 @@ use super::facts::Questions;
 use super::frame::{self, Frame};
 use super::objects::{self, Objects};
 use super::spi::{Plan, Sight};
-use super::{node, session, settings, text, write};
+use super::{kind, node, session, settings, text, write};
 use crate::refuse::refuse;
 use pgrx::pg_guard;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode as Code;
@@ -47,10 +47,10 @@ macro_rules! event_trigger {
         pub unsafe extern "C-unwind" fn $name(call: FunctionCallInfo) -> Datum {
             // SAFETY: PostgreSQL's argument.
             let tree = unsafe { statement(call) };
-            // Statements of an extension's script come with the extension.
+            // Statements of an extension's script come with the extension; REINDEX has events from 17 on.
             // SAFETY: a variable of this process; the tree lives as long as the statement runs.
             unsafe {
-                if !pg_sys::creating_extension {
+                if !pg_sys::creating_extension && kind::is_definition((*tree).type_) {
                     $work(tree);
                 }
             }
@@ -61,7 +61,7 @@ macro_rules! event_trigger {
 
 event_trigger!(walferry_ddl_command_start, pg_finfo_walferry_ddl_command_start, start);
 event_trigger!(walferry_ddl_command_end, pg_finfo_walferry_ddl_command_end, end);
-event_trigger!(walferry_ddl_sql_drop, pg_finfo_walferry_ddl_sql_drop, drop);
+event_trigger!(walferry_ddl_sql_drop, pg_finfo_walferry_ddl_sql_drop, dropped);
 event_trigger!(walferry_ddl_table_rewrite, pg_finfo_walferry_ddl_table_rewrite, rewrite);
 
 /// The statement that the event is about.
@@ -90,6 +90,8 @@ unsafe fn start(tree: *mut Node) {
         if node::drops_us(tree) {
             session::as_owner(|| REMOVE_PRELOAD.run(Sight::Present, &[]));
         }
+        let indexed = node::indexed(tree);
+        frame::innermost(|frame| frame.indexed = indexed);
         if node::writes_rows(tree) {
             mark(write::begin);
         }
@@ -113,7 +115,7 @@ unsafe fn ensure(tree: *mut Node) {
 }
 
 /// Writes a mark of the innermost statement. The first one names them all.
-fn mark(write: fn(&Frame) -> Option<i64>) {
+pub fn mark(write: fn(&Frame) -> Option<i64>) {
     let Some(mut frame) = frame::pop() else { return };
     let made = session::as_owner(|| write(&frame)).flatten();
     frame.mark = frame.mark.or(made);
@@ -126,22 +128,24 @@ unsafe fn rewrite(tree: *mut Node) {
     mark(write::rewrite);
 }
 
-unsafe fn drop(tree: *mut Node) {
+unsafe fn dropped(tree: *mut Node) {
     // SAFETY: live, the caller's promise.
     unsafe { ensure(tree) };
-    let Some(dropped) = session::as_owner(objects::dropped) else { return };
+    let indexed = frame::innermost(|frame| frame.indexed).flatten();
+    let Some(dropped) = session::as_owner(|| objects::dropped(indexed)) else { return };
     frame::innermost(|frame| frame.dropped = frame.dropped.and(&dropped));
 }
 
 unsafe fn end(tree: *mut Node) {
     // SAFETY: live, the caller's promise; the statement has been run.
-    let (questions, revokes) = unsafe {
+    let (questions, revokes, granted) = unsafe {
         ensure(tree);
-        (Questions::of(tree), node::drops_owned(tree))
+        (Questions::of(tree), node::drops_owned(tree), node::granted(tree))
     };
     let Some(frame) = frame::pop() else { return };
     session::as_owner(|| {
-        let objects = frame.dropped.and(&objects::done());
+        let done = if granted.is_empty() { objects::done() } else { objects::granted(&granted, frame.tag) };
+        let objects = frame.dropped.and(&done);
         if objects.lasting > 0 || revokes {
             write::log(&frame, &Done { objects, facts: questions.answers() });
         }

@@ -62,13 +62,9 @@ impl Questions {
         // SAFETY: the caller's promise; guarded.
         unsafe {
             let added = node::added_columns(tree);
-            let attached = node::attached(tree).map(|name| {
-                let flags = pg_sys::RVROption::RVR_MISSING_OK;
-                pg_sys::RangeVarGetRelidExtended(name, 0, flags, None, std::ptr::null_mut())
-            });
             Self {
                 added: (!added.is_empty()).then(|| json::texts(added)),
-                partitions: attached
+                partitions: node::attached(tree)
                     .or_else(|| node::may_make_partitions(tree).then_some(pg_sys::InvalidOid)),
                 columns: node::makes_table_of_query(tree),
             }

@@ -6,10 +6,10 @@
 //! that commits on its way (CREATE INDEX CONCURRENTLY) stay: it stands at the outermost level, whose number is always
 //! the same.
 
-use super::node;
 use super::settings::Settings;
 use super::text::Text;
-use pgrx::pg_sys::{self, SubTransactionId};
+use super::{node, session};
+use pgrx::pg_sys::{self, Oid, SubTransactionId};
 use std::cell::RefCell;
 use std::ffi::{CStr, c_void};
 
@@ -33,6 +33,8 @@ pub struct Frame {
     pub tag: &'static CStr,
     /// Its first row in `ddl_mark`.
     pub mark: Option<i64>,
+    /// The table of the index that it drops while others use it: the catalog forgets it before the end.
+    pub indexed: Option<Oid>,
     /// What it has dropped.
     pub dropped: super::objects::Objects,
 }
@@ -53,6 +55,7 @@ impl Frame {
             // SAFETY: the caller's promise.
             tag: unsafe { node::tag(tree) },
             mark: None,
+            indexed: None,
             dropped: Default::default(),
         }
     }
@@ -103,6 +106,7 @@ unsafe extern "C-unwind" fn subtransaction(
 
 /// Numbers of subtransactions grow, so those within one have higher numbers.
 fn forget_since(subtransaction: SubTransactionId) {
+    session::aborted();
     FRAMES.with(|frames| {
         if let Ok(mut frames) = frames.try_borrow_mut() {
             frames.retain(|frame| frame.made_in < subtransaction);

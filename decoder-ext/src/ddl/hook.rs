@@ -7,7 +7,7 @@
 use super::{events, frame, kind, node, session, settings, text, write};
 use pgrx::pg_guard;
 use pgrx::pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND;
-use pgrx::pg_sys::{self, PlannedStmt, ProcessUtilityContext, ProcessUtility_hook_type};
+use pgrx::pg_sys::{self, PlannedStmt, ProcessUtility_hook_type, ProcessUtilityContext};
 use std::ffi::c_char;
 
 /// The hook that was there before.
@@ -53,7 +53,7 @@ macro_rules! hook {
             // SAFETY: PostgreSQL's arguments, passed on. No destructors here.
             unsafe {
                 let framed = context != PROCESS_UTILITY_SUBCOMMAND
-                    && kind::is_definition((*(*pstmt).utilityStmt).type_)
+                    && (kind::is_definition((*(*pstmt).utilityStmt).type_) || node::explains((*pstmt).utilityStmt))
                     && enter(pstmt, query);
                 match NEXT {
                     Some(next) => {
@@ -79,13 +79,18 @@ hook!(read_only_tree);
 /// The statement begins. Whether it is one to capture, which `leave` must then be told.
 #[pg_guard]
 unsafe extern "C-unwind" fn enter(pstmt: *mut PlannedStmt, query: *const c_char) -> bool {
-    if !session::is_capturing() {
-        return false;
-    }
     // SAFETY: PostgreSQL's arguments: a live statement and its source text.
     unsafe {
-        let own = text::own((*pstmt).utilityStmt, query, (*pstmt).stmt_location, (*pstmt).stmt_len);
-        frame::push(frame::Frame::new((*pstmt).utilityStmt, own, settings::now(), true));
+        let tree = (*pstmt).utilityStmt;
+        let explains = node::explains(tree);
+        if explains && !node::is_analyzed(tree) || !session::is_capturing() {
+            return false;
+        }
+        let own = text::own(tree, query, (*pstmt).stmt_location, (*pstmt).stmt_len);
+        frame::push(frame::Frame::new(tree, own, settings::now(), true));
+        if explains {
+            events::mark(write::begin);
+        }
     }
     true
 }

@@ -52,6 +52,7 @@ pub fn texts<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 /// Two arrays as one.
 pub fn joined(first: &[u8], second: &[u8]) -> Vec<u8> {
     let inner = |array: &[u8]| array.trim_ascii().get(1..array.trim_ascii().len() - 1).map(<[u8]>::to_vec);
-    let parts: Vec<_> = [first, second].into_iter().filter_map(inner).filter(|part| !part.is_empty()).collect();
+    let parts: Vec<_> =
+        [first, second].into_iter().filter_map(inner).filter(|part| !part.is_empty()).collect();
     [b"[".as_slice(), &parts.join(&b','), b"]"].concat()
 }

@@ -6,7 +6,11 @@ use pgrx::pg_sys::NodeTag;
 /// REINDEX, CLUSTER and ALTER SYSTEM change no definition of the database.
 #[inline]
 pub fn is_definition(tag: NodeTag) -> bool {
-    is_relation(tag) || is_routine_or_type(tag) || is_any_object(tag) || is_secret(tag) || is_beyond_triggers(tag)
+    is_relation(tag)
+        || is_routine_or_type(tag)
+        || is_any_object(tag)
+        || is_secret(tag)
+        || is_beyond_triggers(tag)
 }
 
 fn is_relation(tag: NodeTag) -> bool {

@@ -1,7 +1,7 @@
 //! What the parse tree of a statement says, as far as the catalog does not.
 
 use pgrx::pg_sys::AlterTableType::{AT_AddColumn, AT_AttachPartition};
-use pgrx::pg_sys::{self, Node, NodeTag, ObjectType, RangeVar};
+use pgrx::pg_sys::{self, ExplainStmt, Node, NodeTag, ObjectType, RangeVar};
 use std::ffi::{CStr, c_char};
 
 /// The extension, and what the names of its event triggers begin with.
@@ -67,6 +67,48 @@ unsafe fn string(node: *mut Node) -> *const c_char {
     unsafe { (*node.cast::<pg_sys::String>()).sval }
 }
 
+/// The table of the index that the statement drops in several transactions.
+pub unsafe fn indexed(tree: *mut Node) -> Option<pg_sys::Oid> {
+    // SAFETY: guarded; relations are named by a list of names.
+    unsafe {
+        if (*tree).type_ != NodeTag::T_DropStmt {
+            return None;
+        }
+        let drop = &*tree.cast::<pg_sys::DropStmt>();
+        let name = items::<pg_sys::List>(drop.objects).first()?;
+        if !drop.concurrent || drop.removeType != ObjectType::OBJECT_INDEX {
+            return None;
+        }
+        let index = relation(pg_sys::makeRangeVarFromNameList(*name));
+        Some(pg_sys::IndexGetRelation(index, true))
+    }
+}
+
+/// The tables and sequences that the statement names to grant or revoke something on; none if it is another statement.
+pub unsafe fn granted(tree: *mut Node) -> Vec<pg_sys::Oid> {
+    // SAFETY: relations are named by range variables.
+    unsafe {
+        if (*tree).type_ != NodeTag::T_GrantStmt {
+            return Vec::new();
+        }
+        let grant = &*tree.cast::<pg_sys::GrantStmt>();
+        let by_name = grant.targtype == pg_sys::GrantTargetType::ACL_TARGET_OBJECT;
+        if !by_name || ![ObjectType::OBJECT_TABLE, ObjectType::OBJECT_SEQUENCE].contains(&grant.objtype) {
+            return Vec::new();
+        }
+        items::<RangeVar>(grant.objects).iter().map(|name| relation(*name)).collect()
+    }
+}
+
+/// The relation that a name means in this session; the invalid oid if none.
+unsafe fn relation(name: *mut RangeVar) -> pg_sys::Oid {
+    // SAFETY: guarded; the caller passes a range variable.
+    unsafe {
+        let flags = pg_sys::RVROption::RVR_MISSING_OK;
+        pg_sys::RangeVarGetRelidExtended(name, 0, flags, None, std::ptr::null_mut())
+    }
+}
+
 /// Whether the statement drops what a role owns: it also revokes, of which the event triggers say nothing.
 pub unsafe fn drops_owned(tree: *mut Node) -> bool {
     // SAFETY: the caller's promise.
@@ -87,6 +129,38 @@ unsafe fn is_materialized_view(tree: *mut pg_sys::CreateTableAsStmt) -> bool {
     #[cfg(not(feature = "pg13"))]
     let kind = unsafe { (*tree).objtype };
     kind == ObjectType::OBJECT_MATVIEW
+}
+
+/// Whether the statement is an EXPLAIN of a lasting table's CREATE TABLE AS, which makes the table with ANALYZE, and
+/// without any event trigger. Calls nothing of PostgreSQL.
+#[inline]
+pub unsafe fn explains(tree: *mut Node) -> bool {
+    // SAFETY: the tag says what the statement is.
+    unsafe { (*tree).type_ == NodeTag::T_ExplainStmt && explains_making((*tree.cast::<ExplainStmt>()).query) }
+}
+
+unsafe fn explains_making(query: *mut Node) -> bool {
+    // SAFETY: a query of a utility statement has that statement, which names its table.
+    unsafe {
+        let made = match (*query).type_ {
+            NodeTag::T_Query => (*query.cast::<pg_sys::Query>()).utilityStmt,
+            _ => std::ptr::null_mut(),
+        };
+        !made.is_null()
+            && makes_table_of_query(made)
+            && (*(*(*made.cast::<pg_sys::CreateTableAsStmt>()).into).rel).relpersistence as u8
+                != pg_sys::RELPERSISTENCE_TEMP
+    }
+}
+
+/// Whether an EXPLAIN runs what it explains.
+pub unsafe fn is_analyzed(tree: *mut Node) -> bool {
+    // SAFETY: guarded; the options of an EXPLAIN have names.
+    unsafe {
+        let options = items::<pg_sys::DefElem>((*tree.cast::<ExplainStmt>()).options).iter();
+        let mut analyze = options.rev().filter(|option| bytes((***option).defname) == b"analyze");
+        analyze.next().is_some_and(|option| pg_sys::defGetBoolean(*option))
+    }
 }
 
 /// Whether the statement writes rows of lasting tables before its end, without rewriting one: a mark must precede them.
@@ -135,11 +209,12 @@ pub unsafe fn added_columns<'a>(tree: *mut Node) -> Vec<&'a [u8]> {
 }
 
 /// The partition that ALTER TABLE attaches.
-pub unsafe fn attached(tree: *mut Node) -> Option<*mut RangeVar> {
+pub unsafe fn attached(tree: *mut Node) -> Option<pg_sys::Oid> {
     // SAFETY: a command that attaches has a partition's name.
     unsafe {
-        let attaching = alterations(tree).iter().find(|command| (***command).subtype == AT_AttachPartition)?;
-        Some((*(**attaching).def.cast::<pg_sys::PartitionCmd>()).name)
+        let attaching =
+            alterations(tree).iter().find(|command| (***command).subtype == AT_AttachPartition)?;
+        Some(relation((*(**attaching).def.cast::<pg_sys::PartitionCmd>()).name))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::json;
 use super::spi::{self, Plan, Sight};
+use pgrx::pg_sys::{self, Datum, Oid};
+use std::ffi::CStr;
 
 /// What a statement has touched.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ impl Objects {
 }
 
 /// Shows `found`: columns classid, objid, objsubid, type, schema, name, identity, command, dropped, original,
-/// in_extension, temporary, number. The table is looked up for what hangs on one; catalogs are read by oid.
+/// in_extension, temporary, indexed, number. The table is looked up for what hangs on one; catalogs are read by oid.
 macro_rules! shown {
     ($found:expr) => {
         concat!(
@@ -34,7 +36,7 @@ macro_rules! shown {
                 SELECT f.*, CASE
                     WHEN f.classid = 'pg_class'::regclass AND f.objsubid <> 0 THEN f.objid
                     WHEN f.classid = 'pg_class'::regclass THEN coalesce(
-                        (SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid = f.objid),
+                        (SELECT indrelid FROM pg_catalog.pg_index WHERE indexrelid = f.objid), f.indexed,
                         (SELECT d.refobjid FROM pg_catalog.pg_depend d
                          JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
                          WHERE d.classid = f.classid AND d.objid = f.objid AND d.refclassid = f.classid
@@ -59,7 +61,8 @@ macro_rules! shown {
                         OR p.type = 'event trigger' AND p.name LIKE 'walferry\\_%'
                         OR t.relnamespace = 'walferry'::regnamespace
                         OR p.schema LIKE 'pg\\_toast%', false) AS ours
-                FROM placed p LEFT JOIN pg_catalog.pg_class t ON t.oid = p.tbl
+                FROM placed p LEFT JOIN LATERAL
+                    (SELECT relpersistence, relnamespace FROM pg_catalog.pg_class WHERE oid = p.tbl OFFSET 0) t ON true
             )
             SELECT count(*) FILTER (WHERE NOT passing),
                 coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('type', type, 'schema', schema, 'name', name,
@@ -78,7 +81,13 @@ macro_rules! named {
         concat!(
             "CASE WHEN objsubid <> 0 OR classid IN ('pg_proc'::regclass, 'pg_trigger'::regclass,
                 'pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_constraint'::regclass)
-                THEN ", $address, "[cardinality(", $address, ")] ELSE ", $name, " END AS name"
+                THEN ",
+            $address,
+            "[cardinality(",
+            $address,
+            ")] ELSE ",
+            $name,
+            " END AS name"
         )
     };
 }
@@ -88,7 +97,7 @@ static DONE: Plan = Plan::new(
         "SELECT c.classid, c.objid, c.objsubid, c.object_type AS type, c.schema_name AS schema, ",
         named!("i.name", "a.object_names"),
         ", c.object_identity AS identity, c.command_tag AS command, false AS dropped, false AS original,
-            c.in_extension, false AS temporary, c.ordinality AS number
+            c.in_extension, false AS temporary, NULL::oid AS indexed, c.ordinality AS number
         FROM pg_catalog.pg_event_trigger_ddl_commands() WITH ORDINALITY c
         LEFT JOIN LATERAL pg_catalog.pg_identify_object(c.classid, c.objid, c.objsubid) i ON true
         LEFT JOIN LATERAL pg_catalog.pg_identify_object_as_address(c.classid, c.objid, c.objsubid) a ON true"
@@ -101,25 +110,45 @@ static DROPPED: Plan = Plan::new(
         "SELECT d.classid, d.objid, d.objsubid, d.object_type AS type, d.schema_name AS schema, ",
         named!("d.object_name", "d.address_names"),
         ", d.object_identity AS identity, NULL::text AS command, true AS dropped, d.original,
-            false AS in_extension, d.is_temporary AS temporary, d.ordinality AS number
+            false AS in_extension, d.is_temporary AS temporary,
+            CASE d.object_type WHEN 'index' THEN nullif($1, 0) END AS indexed, d.ordinality AS number
         FROM pg_catalog.pg_event_trigger_dropped_objects() WITH ORDINALITY d"
     )),
-    &[],
+    &[pg_sys::OIDOID],
+);
+
+/// The event triggers say of GRANT and REVOKE only what kind of object they were about.
+static GRANTED: Plan = Plan::new(
+    shown!(
+        "SELECT 'pg_class'::regclass::oid AS classid, g.oid AS objid, 0 AS objsubid, i.type, i.schema, i.name, i.identity,
+            $2 AS command, false AS dropped, false AS original, false AS in_extension, false AS temporary,
+            NULL::oid AS indexed, g.number
+        FROM unnest($1::oid[]) WITH ORDINALITY g (oid, number),
+            pg_catalog.pg_identify_object('pg_class'::regclass, g.oid, 0) i"
+    ),
+    &[pg_sys::TEXTOID, pg_sys::TEXTOID],
 );
 
 /// What the statement made and changed. Only for the trigger on `ddl_command_end`.
 pub fn done() -> Objects {
-    asked(&DONE, Sight::Present)
+    asked(&DONE, Sight::Present, &[])
+}
+
+/// The tables and sequences that a statement with this tag granted or revoked something on.
+pub fn granted(relations: &[Oid], tag: &CStr) -> Objects {
+    let oids: Vec<_> = relations.iter().map(|oid| oid.to_u32().to_string()).collect();
+    let oids = format!("{{{}}}", oids.join(","));
+    asked(&GRANTED, Sight::Present, &[Some(spi::text(oids.as_bytes())), Some(spi::text(tag.to_bytes()))])
 }
 
 /// What the statement dropped. Only for the trigger on `sql_drop`. What hung on which table is told by the catalog as it
-/// was before.
-pub fn dropped() -> Objects {
-    asked(&DROPPED, Sight::Before)
+/// was before; `indexed` is the table of an index that it knew no more then.
+pub fn dropped(indexed: Option<Oid>) -> Objects {
+    asked(&DROPPED, Sight::Before, &[Some(indexed.unwrap_or(pg_sys::InvalidOid).into())])
 }
 
-fn asked(plan: &Plan, sight: Sight) -> Objects {
-    let mut rows = plan.run(sight, &[]);
+fn asked(plan: &Plan, sight: Sight, values: &[Option<Datum>]) -> Objects {
+    let mut rows = plan.run(sight, values);
     let Some(row) = rows.first_mut() else { return Objects::default() };
     Objects {
         lasting: spi::number(row.first()).unwrap_or(0),

@@ -4,6 +4,7 @@
 use super::spi;
 use pgrx::pg_sys::{self, Oid};
 use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// What our SQL runs under. Nobody can make objects in pg_catalog; temporary ones come last.
 const PINNED: [(&CStr, &CStr); 7] = [
@@ -16,11 +17,20 @@ const PINNED: [(&CStr, &CStr); 7] = [
     (c"quote_all_identifiers", c"off"),
 ];
 
+/// Our own SQL runs. What it runs in turn is nobody's statement.
+static BUSY: AtomicBool = AtomicBool::new(false);
+
+/// A (sub)transaction ended by an ERROR, and our SQL with it if it ran.
+pub fn aborted() {
+    BUSY.store(false, Relaxed);
+}
+
 /// Whether statements of this session are captured now.
 pub fn is_capturing() -> bool {
     // SAFETY: guarded, or variables of this process.
     unsafe {
-        pg_sys::IsUnderPostmaster
+        !BUSY.load(Relaxed)
+            && pg_sys::IsUnderPostmaster
             && !pg_sys::IsBinaryUpgrade
             && pg_sys::IsTransactionState()
             && !pg_sys::creating_extension
@@ -58,7 +68,9 @@ pub fn as_owner<T>(work: impl FnOnce() -> T) -> Option<T> {
         pg_sys::SetUserIdAndSecContext(owner, context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32);
         let level = pg_sys::NewGUCNestLevel();
         pin();
+        BUSY.store(true, Relaxed);
         let done = spi::connected(work);
+        BUSY.store(false, Relaxed);
         pg_sys::AtEOXact_GUC(true, level);
         pg_sys::SetUserIdAndSecContext(user, context);
         Some(done)

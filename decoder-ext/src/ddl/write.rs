@@ -42,8 +42,14 @@ macro_rules! prune {
     ($table:literal) => {
         Plan::new(
             concat!(
-                "DELETE FROM ", $table, " WHERE id IN (SELECT id FROM ", $table, "
-                WHERE id < (SELECT min(id) FROM ", $table, ") + 1000
+                "DELETE FROM ",
+                $table,
+                " WHERE id IN (SELECT id FROM ",
+                $table,
+                "
+                WHERE id < (SELECT min(id) FROM ",
+                $table,
+                ") + 1000
                     AND captured_at < clock_timestamp() - $1 * interval '1 day' FOR UPDATE SKIP LOCKED)"
             ),
             &[FLOAT8OID],

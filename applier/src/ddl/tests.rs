@@ -1,1 +1,0 @@
-//! Statements before and after.
