@@ -221,9 +221,10 @@ fn rule_07_in_the_middle_of_a_very_large_transaction() {
 
 #[test]
 fn under_traffic() {
-    let task = Task::build("ddl-traffic").schema(traffic::SCHEMA).ddl().create();
+    let task = Task::build("ddl-traffic").schema(traffic::SCHEMA).ddl().full().create();
+    let mut daemon = task.start();
+    task.wait_following(&mut daemon);
     let load = Traffic::start(&task.source, 300);
-    let daemon = task.start();
     // Each waits for its lock as anyone's would; the traffic's statements name their columns or take what is there.
     for statement in [
         "ALTER TABLE traffic.item ADD COLUMN extra timestamptz DEFAULT now()",

@@ -198,7 +198,7 @@ fn rows_of_unlogged_and_temporary_tables_stay_at_home() {
 ",
         Pace::Live,
     );
-    let unlogged = "SELECT string_agg(relname, ',' ORDER BY 1) FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r'";
+    let unlogged = "SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE relpersistence = 'u' AND relkind = 'r'";
     assert_eq!(task.destination.value(unlogged), "cache,item");
     assert_eq!(task.destination.value("SELECT count(*) FROM cache"), "0");
     assert!(
