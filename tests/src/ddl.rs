@@ -40,6 +40,7 @@ pub fn follow(task: &Task, script: &str, pace: Pace) {
     match pace {
         Pace::Live => {
             let daemon = task.start();
+            task.wait_applied();
             each(task, script);
             task.level();
             daemon.terminate().expect_status(0);
