@@ -193,6 +193,7 @@ fn roles_that_the_destination_lacks() {
 fn a_new_table_without_a_key_is_warned_of() {
     let task = Task::build("ddl-error-keyless").schema(T).ddl().create();
     let daemon = task.start();
+    task.wait_applied();
     each(
         &task,
         "CREATE TABLE bare (a integer);\nINSERT INTO bare VALUES (1), (2);\nCREATE TABLE made AS SELECT 1 AS one;\n",
@@ -220,6 +221,7 @@ fn rule_16_new_tables_without_a_key_are_made_whole_if_asked() {
     let task =
         Task::build("ddl-error-identity").schema(T).ddl().set("source.set_identity_full", true).create();
     let daemon = task.start();
+    task.wait_applied();
     each(
         &task,
         "CREATE TABLE bare (a integer, b text);
@@ -229,7 +231,7 @@ fn rule_16_new_tables_without_a_key_are_made_whole_if_asked() {
          CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
 ",
     );
-    let identity = "SELECT string_agg(relname || ' ' || relreplident, ',' ORDER BY relname) FROM pg_class WHERE relname IN ('bare', 'keyed', 'parted_1')";
+    let identity = "SELECT string_agg(relname || ' ' || relreplident::text, ',' ORDER BY relname) FROM pg_class WHERE relname IN ('bare', 'keyed', 'parted_1')";
     wait_until("whole rows identify rows", Duration::from_secs(30), || {
         task.source.value(identity) == "bare f,keyed d,parted_1 f"
     });

@@ -72,6 +72,7 @@ fn strings_of_several_statements_and_prepared_ones() {
 fn statements_of_the_extended_protocol() {
     let task = Task::build("ddl-extended").schema(T).ddl().create();
     let daemon = task.start();
+    task.wait_applied();
     // One that is parsed, bound and executed, twice over: its text is the statement's own, whatever came before.
     for statement in [
         "CREATE TABLE IF NOT EXISTS a (id integer PRIMARY KEY, v text DEFAULT 'x')",
