@@ -79,6 +79,8 @@ fn step(random: &mut Random, n: u64) -> Vec<String> {
 
 fn stormy(name: &str) -> Task {
     let task = Task::build(name).schema(SCHEMA).schema(load::SCHEMA).ddl().create();
+    // What is there when the slot is taken over is not what this is about.
+    task.run_until_now();
     task.source.execute(load::ROWS);
     task
 }
@@ -105,8 +107,9 @@ fn a_destination_that_crashes_loses_no_statement() {
     let mut destination = Cluster::start("wal_writer_delay = 10s\nwal_writer_flush_after = 0");
     let mut task =
         Task::build("ddl-crash-destination").destination(&destination).schema(SCHEMA).ddl().create();
-    let storm = Storm::start(&task.source);
     let daemon = task.start();
+    task.wait_applied();
+    let storm = Storm::start(&task.source);
     for how in [Stop::Crash, Stop::Fast, Stop::Crash] {
         std::thread::sleep(Duration::from_millis(2500));
         destination.restart(how);
