@@ -5,6 +5,7 @@ mod busy;
 mod conflicts;
 mod constraints;
 mod contention;
+mod ddl_capture;
 mod extension;
 mod fence;
 mod full_choice;
