@@ -6,6 +6,7 @@ mod conflicts;
 mod constraints;
 mod contention;
 mod ddl_capture;
+mod ddl_stream;
 mod extension;
 mod fence;
 mod full_choice;
