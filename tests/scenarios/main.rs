@@ -5,6 +5,8 @@ mod busy;
 mod conflicts;
 mod constraints;
 mod contention;
+mod ddl_capture;
+mod ddl_stream;
 mod extension;
 mod fence;
 mod full_choice;
