@@ -134,7 +134,7 @@ unsafe fn describe_wanted(
     let oid = unsafe { (*subject.rows).rd_id };
     let mut head = record_head(class, lineage);
     if wishes.ddl {
-        (head.oid, head.created_here) = (oid.to_u32(), is_made_by(oid, xid));
+        (head.oid, head.created_here) = (oid.to_u32(), is_made_by(class.oid, xid));
         head.rewrite_of = if oid == class.oid { 0 } else { class.oid.to_u32() };
     }
     let mut bytes = Vec::new();

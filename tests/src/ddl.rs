@@ -83,14 +83,28 @@ impl Task {
     /// [`Task::wait_level`] that ends at once where the task stops.
     #[track_caller]
     pub fn wait_applied(&self) {
+        if let Err(error) = self.try_wait_applied() {
+            panic!("the task stopped: {error}");
+        }
+    }
+
+    /// Waits until the running daemon has applied everything.
+    ///
+    /// # Errors
+    /// Why the task stopped.
+    #[track_caller]
+    pub fn try_wait_applied(&self) -> Result<(), String> {
         self.source.execute("SELECT walferry.heartbeat()");
         let target = self.source_lsn();
+        let mut error = None;
         wait_until("everything is applied", Duration::from_secs(180), || {
             let status = self.status();
-            assert_ne!(status["phase"], "failed", "the task stopped: {}", status["error"]);
-            status["phase"] != "full"
-                && status["applied_lsn"].as_str().is_some_and(|text| lsn(text) >= target)
+            let failed = status["phase"] == "failed";
+            error = failed.then(|| status["error"].as_str().unwrap_or_default().to_owned());
+            let applied = status["applied_lsn"].as_str().is_some_and(|text| lsn(text) >= target);
+            failed || applied && status["phase"] != "full"
         });
+        error.map_or(Ok(()), Err)
     }
 
     /// `run --until now`, then [`Task::assert_same`].

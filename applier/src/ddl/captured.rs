@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use std::collections::HashMap;
 
+use super::identity;
 use crate::error::{Error, Result};
 use crate::pg::Lsn;
 
@@ -14,7 +15,7 @@ pub struct Captured {
     pub lsn: Lsn,
     /// The command tag.
     pub tag: String,
-    /// The role that it ran as.
+    /// The role that it ran as; empty if the statement dropped it.
     pub username: String,
     /// Whether that role is a superuser.
     pub superuser: bool,
@@ -133,14 +134,14 @@ impl Captured {
         Ok(Self {
             lsn,
             tag: row.text("tag")?,
-            username: row.text("username")?,
+            username: row.get("username")?.unwrap_or_default().to_owned(),
             superuser,
             captured_at: row.text("captured_at")?,
             search_path: row.text("search_path")?,
             statement: row.get("statement")?.map(str::to_owned),
             withheld: row.get("withheld")?.map(str::to_owned),
             settings,
-            objects: json::<Option<Vec<Object>>>("objects", objects_json)?.unwrap_or_default(),
+            objects: objects(objects_json)?,
             objects_json: objects_json.to_owned(),
             facts: if log { row.json("facts")?.unwrap_or_default() } else { Facts::default() },
             mark: if log { row.number("mark")? } else { None },
@@ -148,10 +149,20 @@ impl Captured {
         })
     }
 
-    /// Whether the source said what the statement touched.
+    /// Whether the source said what the statement touched; it does not where event triggers were switched off. A
+    /// statement that touched nothing is not captured.
     pub fn knows_objects(&self) -> bool {
-        self.objects_json != "null"
+        !self.objects.is_empty()
     }
+}
+
+/// PostgreSQL quotes the names of relations that were made or changed, and not of those that were dropped.
+fn objects(text: &str) -> Result<Vec<Object>> {
+    let mut objects = json::<Option<Vec<Object>>>("objects", text)?.unwrap_or_default();
+    for object in &mut objects {
+        identity::unquote(object);
+    }
+    Ok(objects)
 }
 
 /// The fields of a record.

@@ -89,9 +89,6 @@ pub fn by_statement(node: &NodeEnum, captured: &Captured) -> Option<String> {
     if is_temporary(node, captured) {
         return Some("temporary objects are their session's own".to_owned());
     }
-    if is_nothing(node, captured) {
-        return Some("it changed nothing at the source".to_owned());
-    }
     about(node).map(str::to_owned)
 }
 
@@ -153,19 +150,6 @@ fn made(node: &NodeEnum) -> Option<(&str, &str)> {
         _ => None,
     }?;
     Some((&relation.relpersistence, &relation.schemaname))
-}
-
-/// `IF EXISTS` or `IF NOT EXISTS`, and so it was.
-fn is_nothing(node: &NodeEnum, captured: &Captured) -> bool {
-    let conditional = || {
-        let tree = crate::schema::rewrite::tree::of(node).unwrap_or_default();
-        let fields =
-            tree.as_object().and_then(|kinds| kinds.values().next()).and_then(|node| node.as_object());
-        let is_set =
-            |flag: &str| fields.is_some_and(|fields| fields.get(flag).is_some_and(|set| set == true));
-        is_set("missing_ok") || is_set("if_not_exists") || matches!(node, NodeEnum::AlterExtensionStmt(_))
-    };
-    captured.knows_objects() && captured.objects.is_empty() && conditional()
 }
 
 /// Whether a GRANT is about relations by name, which may be in scope one by one.

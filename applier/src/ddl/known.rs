@@ -4,13 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use walferry_wire::pattern::is_never_selected;
 
-use super::{Around, Captured, Object, Step, identity};
+use super::identity::{self, RELATIONS};
+use super::{Around, Captured, Object, Step};
 use crate::schema::rewrite::{NameMap, Qualified};
 use crate::select::Choice;
-
-/// Kinds of objects that are chosen by their own name.
-const RELATIONS: &[&str] =
-    &["table", "view", "materialized view", "sequence", "index", "foreign table", "toast table"];
 
 /// A statement and what is known around it.
 pub struct Known<'a> {

@@ -71,7 +71,7 @@ pub enum Plan {
 /// Why a statement is not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
-    /// Its kind is never carried, or it changed nothing.
+    /// Its kind is never carried.
     NotCarried,
     /// It is about what does not belong to the task.
     OutOfScope,

@@ -3,6 +3,8 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::ObjectType;
 
+use walferry_wire::pattern::is_never_selected;
+
 use super::known::Known;
 use super::{Object, kinds};
 use crate::pg::quote::readable;
@@ -62,7 +64,8 @@ fn partition_of(node: &NodeEnum) -> Option<(Qualified, Qualified)> {
 fn indexes_ours(schema: &str, table: &str, known: &Known<'_>) -> bool {
     let made = known.captured.objects.iter().find(|object| object.kind == "index");
     let chosen = made.and_then(|index| index.table).is_some_and(|table| known.is_chosen(table));
-    chosen || known.has(made.and_then(|index| index.schema.as_deref()).unwrap_or(schema), table)
+    let schema = made.and_then(|index| index.schema.as_deref()).unwrap_or(schema);
+    chosen || !is_never_selected(schema) && known.has(schema, table)
 }
 
 /// The relation that a statement is about.

@@ -8,6 +8,7 @@ mod gates;
 mod ground;
 mod identities;
 mod join;
+mod opposite;
 mod prepare;
 mod reload;
 mod session;

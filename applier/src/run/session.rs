@@ -12,7 +12,7 @@ use super::ground::Ground;
 use super::identities::Identities;
 use super::prepare::Ready;
 use super::sides::{application_name, writer_name};
-use super::{ddl, join, source};
+use super::{ddl, join, opposite, source};
 use crate::apply::{Applier, Ended, Gate, Parts, Policies, Policy, Receive, Shared, Targets, Writer, queue};
 use crate::config::{Conflict, Scope};
 use crate::error::{Error, Result};
@@ -69,7 +69,8 @@ async fn stream(
     let Ground { sides, replication, pipe, connect, .. } = ground;
     restore_counts(task, &sides.destination_client).await?;
     let closed = !gate.is_open();
-    let options = options(task, &choices.chosen, closed);
+    let mut options = options(task, &choices.chosen, closed);
+    options.push(("skip_origins", opposite::origins(&sides).await?));
     let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let slot = task.config.slot();
     let begin = replication.start(&slot, progress, &options);

@@ -21,6 +21,20 @@ pub struct Done {
 }
 
 impl Done {
+    /// Of an EXPLAIN that ran the statement `tree`, of which no event trigger speaks. None if it has left no lasting table.
+    ///
+    /// # Safety
+    /// `tree` must be a live statement that [`node::explained`] gave.
+    pub unsafe fn explained(frame: &Frame, tree: *mut Node) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        let (questions, made) = unsafe { (Questions::of(tree), node::made_table(tree)) };
+        session::as_owner(|| {
+            let objects = objects::named(made.as_slice(), frame.tag);
+            (objects.lasting > 0).then(|| Self { objects, facts: questions.answers() })
+        })
+        .flatten()
+    }
+
     /// Of a statement that no event trigger speaks of.
     pub fn unknown() -> Self {
         Self { objects: Objects::default(), facts: b"{}".to_vec() }
@@ -92,9 +106,19 @@ unsafe fn start(tree: *mut Node) {
         }
         let indexed = node::indexed(tree);
         frame::innermost(|frame| frame.indexed = indexed);
-        if node::writes_rows(tree) {
-            mark(write::begin);
-        }
+    }
+    // SAFETY: live, the caller's promise.
+    unsafe { foretell(tree) };
+}
+
+/// Writes that rows will be written, if so.
+///
+/// # Safety
+/// `tree` must be the innermost statement that runs.
+pub unsafe fn foretell(tree: *mut Node) {
+    // SAFETY: live, the caller's promise.
+    if unsafe { node::writes_rows(tree) } {
+        mark(write::begin);
     }
 }
 
@@ -115,7 +139,7 @@ unsafe fn ensure(tree: *mut Node) {
 }
 
 /// Writes a mark of the innermost statement. The first one names them all.
-pub fn mark(write: fn(&Frame) -> Option<i64>) {
+fn mark(write: fn(&Frame) -> Option<i64>) {
     let Some(mut frame) = frame::pop() else { return };
     let made = session::as_owner(|| write(&frame)).flatten();
     frame.mark = frame.mark.or(made);
@@ -144,7 +168,7 @@ unsafe fn end(tree: *mut Node) {
     };
     let Some(frame) = frame::pop() else { return };
     session::as_owner(|| {
-        let done = if granted.is_empty() { objects::done() } else { objects::granted(&granted, frame.tag) };
+        let done = if granted.is_empty() { objects::done() } else { objects::named(&granted, frame.tag) };
         let objects = frame.dropped.and(&done);
         if objects.lasting > 0 || revokes {
             write::log(&frame, &Done { objects, facts: questions.answers() });

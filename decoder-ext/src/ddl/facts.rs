@@ -33,14 +33,13 @@ static BOUNDS: Plan = Plan::new(
 static COLUMNS: Plan = Plan::new(
     "SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type_schema', tn.nspname, 'type_name', t.typname,
         'modifier', a.atttypmod, 'collation_schema', cn.nspname, 'collation_name', l.collname) ORDER BY a.attnum)
-    FROM pg_catalog.pg_event_trigger_ddl_commands() c
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.objid AND a.attnum > 0 AND NOT a.attisdropped
+    FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
     LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
     LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = l.collnamespace
-    WHERE c.classid = 'pg_class'::regclass AND c.objsubid = 0",
-    &[],
+    WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped",
+    &[pg_sys::OIDOID],
 );
 
 /// What a statement says that must be looked up: names as the user's session resolves them.
@@ -50,7 +49,8 @@ pub struct Questions {
     added: Option<Vec<u8>>,
     /// The partition that is attached, or 0, if the statement may make partitions.
     partitions: Option<Oid>,
-    columns: bool,
+    /// The table that a query made.
+    made: Option<Oid>,
 }
 
 impl Questions {
@@ -66,22 +66,21 @@ impl Questions {
                 added: (!added.is_empty()).then(|| json::texts(added)),
                 partitions: node::attached(tree)
                     .or_else(|| node::may_make_partitions(tree).then_some(pg_sys::InvalidOid)),
-                columns: node::makes_table_of_query(tree),
+                made: node::made_table(tree),
             }
         }
     }
 
-    /// The answers, as a JSON object. Only for the trigger on `ddl_command_end`.
+    /// The answers, as a JSON object. Only for the trigger on `ddl_command_end`, but for tables made by a query.
     pub fn answers(&self) -> Vec<u8> {
-        let missing = self.added.as_ref().and_then(|added| answer(&MISSING, Some(spi::text(added))));
-        let bounds = self.partitions.and_then(|partition| answer(&BOUNDS, Some(partition.into())));
-        let columns = if self.columns { answer(&COLUMNS, None) } else { None };
+        let missing = self.added.as_ref().and_then(|added| answer(&MISSING, spi::text(added)));
+        let bounds = self.partitions.and_then(|partition| answer(&BOUNDS, partition.into()));
+        let columns = self.made.and_then(|table| answer(&COLUMNS, table.into()));
         let named = [(b"missing_values".as_slice(), missing), (b"bounds", bounds), (b"columns", columns)];
         json::object(named.into_iter().filter_map(|(name, value)| Some((name, value?))))
     }
 }
 
-fn answer(plan: &Plan, argument: Option<pg_sys::Datum>) -> Option<Vec<u8>> {
-    let arguments = if argument.is_some() { &[argument][..] } else { &[] };
-    plan.run(Sight::Present, arguments).into_iter().flatten().next().flatten()
+fn answer(plan: &Plan, argument: pg_sys::Datum) -> Option<Vec<u8>> {
+    plan.run(Sight::Present, &[Some(argument)]).into_iter().flatten().next().flatten()
 }

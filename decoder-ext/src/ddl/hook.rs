@@ -4,7 +4,8 @@
 //! Statements of other kinds are passed on at once. An ERROR of the statement jumps over this file, so nothing here
 //! may hold what has a destructor while it calls on; what the jump leaves behind, [`frame`] clears.
 
-use super::{events, frame, kind, node, session, settings, text, write};
+use super::events::{self, Done};
+use super::{frame, kind, node, session, settings, text, write};
 use pgrx::pg_guard;
 use pgrx::pg_sys::ProcessUtilityContext::PROCESS_UTILITY_SUBCOMMAND;
 use pgrx::pg_sys::{self, PlannedStmt, ProcessUtility_hook_type, ProcessUtilityContext};
@@ -82,14 +83,14 @@ unsafe extern "C-unwind" fn enter(pstmt: *mut PlannedStmt, query: *const c_char)
     // SAFETY: PostgreSQL's arguments: a live statement and its source text.
     unsafe {
         let tree = (*pstmt).utilityStmt;
-        let explains = node::explains(tree);
-        if explains && !node::is_analyzed(tree) || !session::is_capturing() {
+        let explained = node::explained(tree);
+        if explained.is_none() && node::explains(tree) || !session::is_capturing() {
             return false;
         }
         let own = text::own(tree, query, (*pstmt).stmt_location, (*pstmt).stmt_len);
-        frame::push(frame::Frame::new(tree, own, settings::now(), true));
-        if explains {
-            events::mark(write::begin);
+        frame::push(frame::Frame::new(explained.unwrap_or(tree), own, settings::now(), true));
+        if let Some(explained) = explained {
+            events::foretell(explained);
         }
     }
     true
@@ -105,5 +106,13 @@ unsafe extern "C-unwind" fn leave(pstmt: *mut PlannedStmt) {
     if frame.started || unsafe { node::is_ours(tree) } || !session::is_capturing() {
         return;
     }
-    session::as_owner(|| write::log(&frame, &events::Done::unknown()));
+    // SAFETY: as above.
+    let done = match unsafe { node::explained(tree) } {
+        None => Some(Done::unknown()),
+        // SAFETY: as above.
+        Some(explained) => unsafe { Done::explained(&frame, explained) },
+    };
+    if let Some(done) = done {
+        session::as_owner(|| write::log(&frame, &done));
+    }
 }

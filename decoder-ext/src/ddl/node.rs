@@ -131,8 +131,8 @@ unsafe fn is_materialized_view(tree: *mut pg_sys::CreateTableAsStmt) -> bool {
     kind == ObjectType::OBJECT_MATVIEW
 }
 
-/// Whether the statement is an EXPLAIN of a lasting table's CREATE TABLE AS, which makes the table with ANALYZE, and
-/// without any event trigger. Calls nothing of PostgreSQL.
+/// Whether the statement is an EXPLAIN of CREATE TABLE AS, which makes the table with ANALYZE, and without any event
+/// trigger. Calls nothing of PostgreSQL.
 #[inline]
 pub unsafe fn explains(tree: *mut Node) -> bool {
     // SAFETY: the tag says what the statement is.
@@ -140,21 +140,38 @@ pub unsafe fn explains(tree: *mut Node) -> bool {
 }
 
 unsafe fn explains_making(query: *mut Node) -> bool {
-    // SAFETY: a query of a utility statement has that statement, which names its table.
+    // SAFETY: a query of a utility statement has that statement.
     unsafe {
-        let made = match (*query).type_ {
-            NodeTag::T_Query => (*query.cast::<pg_sys::Query>()).utilityStmt,
-            _ => std::ptr::null_mut(),
-        };
-        !made.is_null()
-            && makes_table_of_query(made)
-            && (*(*(*made.cast::<pg_sys::CreateTableAsStmt>()).into).rel).relpersistence as u8
-                != pg_sys::RELPERSISTENCE_TEMP
+        if (*query).type_ != NodeTag::T_Query {
+            return false;
+        }
+        let made = (*query.cast::<pg_sys::Query>()).utilityStmt;
+        !made.is_null() && makes_table_of_query(made)
+    }
+}
+
+/// The statement that an EXPLAIN runs, if it is one that [`explains`] knows and it runs it.
+pub unsafe fn explained(tree: *mut Node) -> Option<*mut Node> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let runs = explains(tree) && is_analyzed(tree);
+        runs.then(|| (*(*tree.cast::<ExplainStmt>()).query.cast::<pg_sys::Query>()).utilityStmt)
+    }
+}
+
+/// The table that a query made. The schema is looked up as for a new table: a temporary one may hide it.
+pub unsafe fn made_table(tree: *mut Node) -> Option<pg_sys::Oid> {
+    // SAFETY: guarded; a statement of this kind names its table.
+    unsafe {
+        makes_table_of_query(tree).then(|| {
+            let name = (*(*tree.cast::<pg_sys::CreateTableAsStmt>()).into).rel;
+            pg_sys::get_relname_relid((*name).relname, pg_sys::RangeVarGetCreationNamespace(name))
+        })
     }
 }
 
 /// Whether an EXPLAIN runs what it explains.
-pub unsafe fn is_analyzed(tree: *mut Node) -> bool {
+unsafe fn is_analyzed(tree: *mut Node) -> bool {
     // SAFETY: guarded; the options of an EXPLAIN have names.
     unsafe {
         let options = items::<pg_sys::DefElem>((*tree.cast::<ExplainStmt>()).options).iter();

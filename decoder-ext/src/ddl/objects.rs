@@ -134,8 +134,8 @@ static DROPPED: Plan = Plan::new(
     &[pg_sys::OIDOID],
 );
 
-/// The event triggers say of GRANT and REVOKE only what kind of object they were about.
-static GRANTED: Plan = Plan::new(
+/// Relations of which the event triggers say nothing, or - of GRANT and REVOKE - only the kind.
+static NAMED: Plan = Plan::new(
     shown!(concat!(
         "SELECT 'pg_class'::regclass::oid AS classid, g.oid AS objid, 0 AS objsubid, i.type, ",
         unquoted!("i.schema"),
@@ -155,11 +155,11 @@ pub fn done() -> Objects {
     asked(&DONE, Sight::Present, &[])
 }
 
-/// The tables and sequences that a statement with this tag granted or revoked something on.
-pub fn granted(relations: &[Oid], tag: &CStr) -> Objects {
+/// Relations that a statement with this tag named.
+pub fn named(relations: &[Oid], tag: &CStr) -> Objects {
     let oids: Vec<_> = relations.iter().map(|oid| oid.to_u32().to_string()).collect();
     let oids = format!("{{{}}}", oids.join(","));
-    asked(&GRANTED, Sight::Present, &[Some(spi::text(oids.as_bytes())), Some(spi::text(tag.to_bytes()))])
+    asked(&NAMED, Sight::Present, &[Some(spi::text(oids.as_bytes())), Some(spi::text(tag.to_bytes()))])
 }
 
 /// What the statement dropped. Only for the trigger on `sql_drop`. What hung on which table is told by the catalog as it
