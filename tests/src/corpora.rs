@@ -80,6 +80,7 @@ impl Scripts {
     #[track_caller]
     pub fn roles(&self, name: &str) -> Vec<String> {
         let makes = |line: &&str| {
+            let line = line.to_uppercase();
             ["CREATE ROLE ", "CREATE USER ", "CREATE GROUP "].iter().any(|start| line.starts_with(start))
                 || line.starts_with("GRANT ") && !line.contains(" ON ")
         };

@@ -25,12 +25,12 @@ pub fn data_differences(source: &Session, destination: &Session) -> Vec<String> 
     found
 }
 
-/// What differs while a task runs: definitions, rows, materialized views. Rows of unlogged tables are not carried;
+/// What differs while a task runs: definitions, rows, materialized views. Foreign servers and rows of unlogged tables are not carried;
 /// sequences are made exact at the finish only.
 pub fn level_differences(source: &Session, destination: &Session) -> Vec<String> {
     let unlogged = unlogged(source);
     let unlogged: Vec<&str> = unlogged.iter().map(String::as_str).collect();
-    let mut found = definition_differences(source, destination, &|_| false);
+    let mut found = definition_differences(source, destination, &is_foreign);
     found.extend(compare::differences(source, destination, &unlogged));
     found.extend(unequal("filled", &filled(source), &filled(destination)));
     found
@@ -124,9 +124,18 @@ fn relations(session: &Session, kind: &str) -> Vec<(String, String)> {
     session.rows(&sql).into_iter().map(pair).collect()
 }
 
+/// Foreign servers and what hangs on them.
+fn is_foreign(entry: &str) -> bool {
+    let head = entry.lines().next().unwrap_or_default();
+    ["FOREIGN DATA WRAPPER", "FOREIGN TABLE", "SERVER", "USER MAPPING"]
+        .iter()
+        .any(|kind| head.contains(&format!("; Type: {kind};")))
+}
+
 /// Unlogged tables as `schema.table`.
 fn unlogged(session: &Session) -> Vec<String> {
-    let sql = "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    let sql =
+        "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relpersistence = 'u' AND c.relkind IN ('r', 'p')";
     session.rows(sql).into_iter().flatten().flatten().collect()
 }
