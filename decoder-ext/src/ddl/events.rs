@@ -130,9 +130,9 @@ unsafe fn begin_unhooked(tree: *mut Node) {
     frame::push(frame);
 }
 
-/// The frame of the statement, which `start` has begun unless the triggers were switched on within it.
+/// The frame of the statement, which `start` has begun unless that trigger is switched off.
 unsafe fn ensure(tree: *mut Node) {
-    if frame::innermost(|frame| frame.started) != Some(true) {
+    if frame::innermost(|frame| frame.started = true).is_none() {
         // SAFETY: live, the caller's promise.
         unsafe { begin_unhooked(tree) };
     }
