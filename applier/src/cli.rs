@@ -48,9 +48,11 @@ pub enum Command {
     },
     /// List the recorded conflicts, newest first
     Conflicts,
-    /// Skip the transaction that stopped the task, and record that it was skipped
+    /// List the statements that changed definitions and what became of them, newest first
+    Ddl,
+    /// Skip the transaction or statement that stopped the task, and record that it was skipped
     Skip {
-        /// The commit LSN that the task's error names
+        /// The LSN that the task's error names: of a commit, or of one statement
         lsn: Lsn,
     },
     /// Remove the slot at the source and this task's state at the destination, for good

@@ -1,11 +1,12 @@
 //! `walferry`: keeps a PostgreSQL destination level with its source. docs/architecture.md has the way of a change; imports
-//! point one way: main -> cli -> run -> apply, watch, finish -> catalog, state, select -> pg -> config, error.
+//! point one way: main -> cli -> run -> apply, watch, finish -> ddl -> catalog, state, select -> pg -> config, error.
 
 mod apply;
 mod catalog;
 mod cli;
 mod config;
 mod copy;
+mod ddl;
 mod error;
 mod finish;
 mod pg;
@@ -51,6 +52,7 @@ async fn command(cli: Cli) -> Result<u8> {
         Command::Run { until } => run::run(&cli.config, until).await,
         Command::Status { watch } => watch::status(&config()?, cli.output, watch).await.map(|()| 0),
         Command::Conflicts => watch::conflicts(&config()?, cli.output).await.map(|()| 0),
+        Command::Ddl => watch::ddl(&config()?, cli.output).await.map(|()| 0),
         Command::Skip { lsn } => finish::skip(&config()?, lsn).await.map(|()| 0),
         Command::Drop { .. } => finish::drop(&config()?).await.map(|()| 0),
     }

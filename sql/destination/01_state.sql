@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS walferry_state.tasks (
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     phase text NOT NULL DEFAULT 'created',
     stage text NOT NULL DEFAULT 'following',
+    definitions text,
     selection text,
     error text,
     blocked_by text,
@@ -35,8 +36,9 @@ CREATE TABLE IF NOT EXISTS walferry_state.progress (
     UNIQUE (task, worker, lsn)
 );
 
--- The tables that were chosen at the start, and where their rows go; they stay chosen through renames. The second half
--- is how far the copy of their rows is.
+-- The tables that were chosen at the start or came later, and where their rows go; they stay chosen through renames. The
+-- second half is how far the copy of their rows is, and what is to be known of them: one that came by DDL is not judged
+-- until its replica identity has been looked at.
 CREATE TABLE IF NOT EXISTS walferry_state.tables (
     task text NOT NULL,
     source_oid oid NOT NULL,
@@ -51,6 +53,8 @@ CREATE TABLE IF NOT EXISTS walferry_state.tables (
     bytes_total bigint,
     kept bigint,
     error text,
+    warning text,
+    judged boolean NOT NULL DEFAULT true,
     PRIMARY KEY (task, source_oid)
 );
 
@@ -82,6 +86,26 @@ CREATE TABLE IF NOT EXISTS walferry_state.definitions (
     PRIMARY KEY (task, object)
 );
 
+-- Every statement that changed definitions at the source, and what became of it, by its own position. `ran` is what was
+-- run here, where it is not the statement itself.
+CREATE TABLE IF NOT EXISTS walferry_state.ddl (
+    task text NOT NULL,
+    lsn pg_lsn NOT NULL,
+    commit_lsn pg_lsn NOT NULL,
+    xid bigint NOT NULL,
+    captured_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    username text NOT NULL,
+    tag text NOT NULL,
+    objects jsonb NOT NULL,
+    search_path text NOT NULL,
+    statement text,
+    ran text,
+    outcome text NOT NULL,
+    reason text,
+    PRIMARY KEY (task, lsn)
+);
+
 -- Every conflict, with both rows. The only place where values of rows are kept outside their tables.
 CREATE TABLE IF NOT EXISTS walferry_state.conflicts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -109,6 +133,11 @@ CREATE TABLE IF NOT EXISTS walferry_state.skips (
     skipped_at timestamptz,
     PRIMARY KEY (task, lsn)
 );
+
+-- What came after the first release.
+ALTER TABLE walferry_state.tasks ADD COLUMN IF NOT EXISTS definitions text;
+ALTER TABLE walferry_state.tables ADD COLUMN IF NOT EXISTS warning text;
+ALTER TABLE walferry_state.tables ADD COLUMN IF NOT EXISTS judged boolean NOT NULL DEFAULT true;
 
 -- Turns an unexpected row count into an error inside the server, so that the COMMIT behind it does not happen.
 CREATE OR REPLACE FUNCTION walferry_state.expect(seen bigint, expected bigint) RETURNS void

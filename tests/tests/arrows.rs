@@ -12,6 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["cli"],
     &["run"],
     &["check", "copy", "apply", "compare", "finish", "watch"],
+    &["ddl"],
     &["schema", "catalog", "state", "select"],
     &["pg"],
     &["config", "error"],

@@ -4,11 +4,12 @@
 use bytes::{Bytes, BytesMut};
 use std::collections::HashMap;
 use std::sync::Arc;
-use walferry_wire::record::{Encoding, Old, Record, StreamCommit};
+use walferry_wire::record::{Carrier, Encoding, Old, Record, StreamCommit};
 use walferry_wire::tuple::Tuple;
 use walferry_wire::{decode, frame, record, version};
 
 use super::model::{Ancestor, Change, Column, CommitPoint, OldRow, Relation, Row};
+use crate::ddl::Captured;
 use crate::error::{Error, Result};
 use crate::pg::Lsn;
 
@@ -19,6 +20,8 @@ pub enum Event {
     Begin { xid: u64, commit_lsn: Lsn, commit_time: i64 },
     /// A change of the transaction (or of the block) that is open.
     Change(Change),
+    /// A statement that changes definitions, in the transaction (or block) that is open.
+    Ddl(Box<Captured>),
     /// The open transaction ends; its commit record ends here.
     Commit { end_lsn: Lsn },
     /// A block of an in-progress transaction begins.
@@ -44,7 +47,7 @@ pub struct Adapter {
     relations: Relations,
     streams: HashMap<u64, Relations>,
     block: Option<u64>,
-    last: Option<Arc<Relation>>,
+    last: Option<(u32, Arc<Relation>)>,
 }
 
 impl Adapter {
@@ -103,7 +106,7 @@ impl Adapter {
             Record::Truncate(truncate) => Event::Change(self.truncate(&truncate)?),
             // Marks of ours: their transactions count, they do not.
             Record::Message(_) => return Ok(None),
-            Record::Ddl(_) => return Ok(None),
+            Record::Ddl(ddl) => Event::Ddl(Box::new(captured(&ddl)?)),
             Record::StreamStart { xid, first } => self.open_block(xid, first),
             Record::StreamStop => self.close_block(),
             Record::StreamSubtransaction { xid } => Event::StreamSubtransaction { xid },
@@ -132,7 +135,7 @@ impl Adapter {
         self.described += 1;
         self.last = None;
         let relation = Arc::new(relation(self.described, described));
-        self.scope().insert(relation.oid, relation);
+        self.scope().insert(described.oid, relation);
         Ok(())
     }
 
@@ -145,13 +148,13 @@ impl Adapter {
     }
 
     fn relation(&mut self, oid: u32) -> Result<Arc<Relation>> {
-        if let Some(last) = self.last.as_ref().filter(|last| last.oid == oid) {
+        if let Some((_, last)) = self.last.as_ref().filter(|(last, _)| *last == oid) {
             return Ok(last.clone());
         }
         let found = self.scope().get(&oid).cloned().ok_or_else(|| {
             Error::protocol(format!("the stream has a change of relation {oid} that it did not describe"))
         })?;
-        self.last = Some(found.clone());
+        self.last = Some((oid, found.clone()));
         Ok(found)
     }
 
@@ -193,6 +196,15 @@ impl Adapter {
     }
 }
 
+fn captured(ddl: &record::Ddl<'_>) -> Result<Captured> {
+    let log = match ddl.carrier {
+        Carrier::Log => true,
+        Carrier::Mark => false,
+    };
+    let owned = |(name, value): &(&str, Option<&str>)| ((*name).to_owned(), value.map(str::to_owned));
+    Captured::read(log, Lsn(ddl.lsn), &ddl.fields.iter().map(owned).collect::<Vec<_>>())
+}
+
 fn garbled(error: walferry_wire::Error) -> Error {
     Error::protocol(format!("the change stream makes no sense: {error}"))
 }
@@ -221,13 +233,16 @@ fn relation(id: usize, from: &record::Relation<'_>) -> Relation {
         schema: above.schema.to_owned(),
         name: above.name.to_owned(),
     };
+    let rewrite = from.rewrite_of != 0;
     Relation {
         id,
-        oid: from.oid,
+        oid: if rewrite { from.rewrite_of } else { from.oid },
         schema: from.schema.to_owned(),
         name: from.name.to_owned(),
         ancestors: from.ancestors.iter().map(ancestor).collect(),
         full_identity: from.replica_identity == b'f',
+        created_here: from.created_here,
+        rewrite,
         not_sent: (from.columns.iter())
             .filter(|column| column.encoding == Encoding::NotSent)
             .map(|column| column.name.to_owned())
@@ -251,5 +266,7 @@ fn column(from: &record::Column<'_>) -> Option<Column> {
         type_modifier: from.type_modifier,
         type_schema: from.type_schema.to_owned(),
         type_name: from.type_name.to_owned(),
+        collation: (!from.collation_name.is_empty())
+            .then(|| (from.collation_schema.to_owned(), from.collation_name.to_owned())),
     })
 }

@@ -2,6 +2,7 @@
 
 use super::adapter::Event;
 use super::model::{Change, CommitPoint, Transaction};
+use crate::ddl::Captured;
 use crate::error::{Error, Result};
 use crate::pg::Lsn;
 
@@ -15,6 +16,8 @@ pub enum Unit {
     Transaction(Transaction),
     /// Changes of a large transaction: one that has committed (`point`, its end still unknown), or one in progress.
     Part { xid: u64, point: Option<CommitPoint>, changes: Vec<Change> },
+    /// Between the parts of such a transaction: a statement that changes definitions (rule 8).
+    Ddl { xid: u64, point: Option<CommitPoint>, captured: Box<Captured> },
     /// A subtransaction of one in progress begins: it may roll back alone.
     Savepoint { xid: u64, subxid: u64 },
     /// The large transaction has committed.
@@ -30,6 +33,8 @@ struct Open {
     changes: Vec<Change>,
     weight: usize,
     large: bool,
+    /// Definitions changed in it.
+    ddl: bool,
     /// Applied already, by an earlier connection.
     known: bool,
 }
@@ -61,6 +66,7 @@ impl Assemble {
         match event {
             Event::Begin { xid, commit_lsn, commit_time } => self.begin(xid, commit_lsn, commit_time),
             Event::Change(change) => self.change(change, out),
+            Event::Ddl(captured) => self.ddl(captured, out),
             Event::Commit { end_lsn } => self.commit(end_lsn, out),
             Event::StreamStart { xid } => {
                 self.block = Some(Block { xid, changes: Vec::new(), weight: 0 });
@@ -90,12 +96,16 @@ impl Assemble {
         // Its end is known when it comes; until then the start of the commit record stands for it.
         let point = CommitPoint { xid, commit_lsn, end_lsn: commit_lsn, commit_time };
         let known = commit_lsn < self.progress;
-        self.open = Some(Open { point, changes: Vec::new(), weight: 0, large: false, known });
+        self.open = Some(Open { point, changes: Vec::new(), weight: 0, large: false, ddl: false, known });
         Ok(())
     }
 
     fn change(&mut self, change: Change, out: &mut Vec<Unit>) -> Result<()> {
+        let rewrites = change.relation().is_some_and(|relation| relation.rewrite);
         if let Some(block) = &mut self.block {
+            if rewrites {
+                return Ok(());
+            }
             block.weight += change.weight();
             block.changes.push(change);
             if block.weight > PART {
@@ -104,7 +114,8 @@ impl Assemble {
             return Ok(());
         }
         let open = self.open.as_mut().ok_or_else(|| Error::protocol("a change outside of a transaction"))?;
-        if open.known {
+        // Without its statement, a rewrite is nobody's business: it changes no row.
+        if open.known || (rewrites && !open.ddl) {
             return Ok(());
         }
         open.weight += change.weight();
@@ -112,6 +123,22 @@ impl Assemble {
         if open.weight > PART {
             open.large = true;
             open.cut(out);
+        }
+        Ok(())
+    }
+
+    /// A transaction that changes definitions is written in parts, whatever its size: statements stand between them.
+    fn ddl(&mut self, captured: Box<Captured>, out: &mut Vec<Unit>) -> Result<()> {
+        if let Some(xid) = self.block.as_ref().map(|block| block.xid) {
+            self.cut_block(out);
+            out.push(Unit::Ddl { xid, point: None, captured });
+            return Ok(());
+        }
+        let open = self.open.as_mut().ok_or_else(|| Error::protocol("DDL outside of a transaction"))?;
+        if !open.known {
+            open.cut(out);
+            (open.large, open.ddl) = (true, true);
+            out.push(Unit::Ddl { xid: open.point.xid, point: Some(open.point.clone()), captured });
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::ddl::{Asker, Definitions, Open, Runner};
 use super::encode;
 use super::journal::{self, Advance, Landed};
 use super::model::{Change, CommitPoint};
@@ -14,6 +15,7 @@ use super::statement::{self, Statement};
 use super::target::Target;
 use super::targets::Targets;
 use super::write::Policies;
+use crate::ddl::Captured;
 use crate::error::{Error, Result};
 
 /// How many parts may be on their way.
@@ -33,6 +35,8 @@ pub struct Large {
     sent: u64,
     /// Targets with constraints that only we look after (rule 12).
     unenforced: HashMap<usize, Arc<Target>>,
+    /// Statements that change definitions.
+    ddl: Open,
 }
 
 /// What the parts need from the writer.
@@ -43,6 +47,8 @@ pub struct Around<'a> {
     pub task: &'a str,
     /// What is done about conflicts.
     pub policies: &'a Policies,
+    /// What is done about statements that change definitions.
+    pub definitions: &'a mut Definitions,
     /// Where to say that streaming must end.
     pub shared: &'a Shared,
 }
@@ -60,6 +66,7 @@ impl Large {
             settled: 0,
             sent: 0,
             unenforced: HashMap::new(),
+            ddl: Open::default(),
         })
     }
 
@@ -68,8 +75,26 @@ impl Large {
         self.sent
     }
 
+    /// Takes a row of a table that carries DDL: statements are run at their place among the rows.
+    pub async fn ddl(&mut self, captured: Box<Captured>, around: &mut Around<'_>) -> Result<()> {
+        self.drain(around).await?;
+        let Some(point) = &self.point else {
+            around.shared.forbid_streaming();
+            return Err(Error::unreachable(
+                "a transaction in progress changes definitions; asking for it again once it has committed",
+            ));
+        };
+        self.ddl.take(captured, &mut Runner { pipe: &mut self.pipe, point, around }).await
+    }
+
+    /// Whether statements were read that change definitions.
+    pub fn changes_definitions(&self) -> bool {
+        self.ddl.any()
+    }
+
     /// Sends a part on its way, behind a savepoint of its own.
     pub async fn part(&mut self, changes: Vec<Change>, around: &mut Around<'_>) -> Result<()> {
+        let changes = self.admit(changes, around).await?;
         while self.parts.len() >= IN_FLIGHT {
             self.settle(around).await?;
         }
@@ -85,6 +110,29 @@ impl Large {
                 self.pipe.command("SAVEPOINT walferry_part").await?;
                 self.in_order(changes, around).await
             }
+        }
+    }
+
+    /// Of a transaction that changes definitions, the changes that are to be written, their tables looked up where these
+    /// can be seen already.
+    async fn admit(&mut self, changes: Vec<Change>, around: &mut Around<'_>) -> Result<Vec<Change>> {
+        let Some(point) = self.point.clone().filter(|_| self.ddl.any()) else { return Ok(changes) };
+        self.drain(around).await?;
+        let mut runner = Runner { pipe: &mut self.pipe, point: &point, around };
+        let changes = self.ddl.admit(changes, &mut runner).await?;
+        self.look_up(&changes, around).await?;
+        Ok(changes)
+    }
+
+    /// Tables that this transaction made or altered are seen over its own connection alone.
+    async fn look_up(&mut self, changes: &[Change], around: &mut Around<'_>) -> Result<()> {
+        match self.ddl.any() {
+            // What is wrong with a table shows again where its rows are written.
+            true => match around.targets.look_up(changes, &mut Asker(&mut self.pipe)).await {
+                Err(error) if !error.class().is_transient() => Ok(()),
+                done => done,
+            },
+            false => Ok(()),
         }
     }
 
@@ -173,6 +221,7 @@ impl Large {
         around.targets.forget();
         let mut again = false;
         for part in parts {
+            self.look_up(&part, around).await?;
             if std::mem::replace(&mut again, true) {
                 self.pipe.command("SAVEPOINT walferry_part").await?;
             }

@@ -8,6 +8,7 @@
 mod adapter;
 mod assemble;
 mod conflict;
+mod ddl;
 mod encode;
 mod fold;
 pub mod gate;
@@ -42,6 +43,7 @@ use crate::state::progress;
 use adapter::Adapter;
 use assemble::{Assemble, Unit};
 pub use conflict::Policy;
+pub use ddl::{Definitions, Terms};
 pub use gate::Gate;
 use journal::Landed;
 use large::Large;
@@ -228,6 +230,11 @@ impl<'a> Applier<'a> {
                 self.settle_all().await?;
                 let (large, mut around) = self.large(xid, point).await?;
                 large.part(changes, &mut around).await
+            }
+            Unit::Ddl { xid, point, captured } => {
+                self.settle_all().await?;
+                let (large, mut around) = self.large(xid, point).await?;
+                large.ddl(captured, &mut around).await
             }
             Unit::Savepoint { xid, subxid } => {
                 self.settle_all().await?;

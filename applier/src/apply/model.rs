@@ -22,6 +22,10 @@ pub struct Relation {
     pub ancestors: Vec<Ancestor>,
     /// The replica identity is FULL.
     pub full_identity: bool,
+    /// The transaction of the rows made it (rule 26).
+    pub created_here: bool,
+    /// Its rows are those that a rewrite writes anew (rule 26): `oid`, `schema` and `name` are of the table that is rewritten.
+    pub rewrite: bool,
     /// Generated columns: described, but not in the rows.
     pub not_sent: Vec<String>,
     /// The columns whose cells are in the rows, in the order of the cells.
@@ -72,6 +76,8 @@ pub struct Column {
     pub type_schema: String,
     /// Name of the type.
     pub type_name: String,
+    /// Schema and name of the collation, where the type has one.
+    pub collation: Option<(String, String)>,
 }
 
 /// One row: its cells, laid out as [`walferry_wire::tuple`] says.
@@ -153,6 +159,17 @@ pub enum Change {
 }
 
 impl Change {
+    /// The relation of a row; none of a TRUNCATE, which may have several.
+    pub fn relation(&self) -> Option<&Arc<Relation>> {
+        match self {
+            Change::Insert { relation, .. }
+            | Change::Update { relation, .. }
+            | Change::Delete { relation, .. }
+            | Change::Erase { relation, .. } => Some(relation),
+            Change::Truncate { .. } => None,
+        }
+    }
+
     /// About how much memory it holds, in bytes.
     pub fn weight(&self) -> usize {
         let old = |old: &OldRow| match old {

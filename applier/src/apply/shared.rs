@@ -12,6 +12,7 @@ pub struct Shared {
     applied: AtomicU64,
     transactions: AtomicU64,
     changes: AtomicU64,
+    definitions: AtomicU64,
     no_streaming_before: AtomicU64,
     nudge: Notify,
 }
@@ -46,6 +47,16 @@ impl Shared {
     /// Transactions and changes applied so far.
     pub fn counts(&self) -> (u64, u64) {
         (self.transactions.load(Ordering::Relaxed), self.changes.load(Ordering::Relaxed))
+    }
+
+    /// Counts a statement that changed definitions.
+    pub fn redefined(&self) {
+        self.definitions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many statements changed definitions while this process ran.
+    pub fn redefinitions(&self) -> u64 {
+        self.definitions.load(Ordering::Relaxed)
     }
 
     /// In-progress transactions must not be streamed on the next connections, until what has been received by now is

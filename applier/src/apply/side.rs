@@ -54,7 +54,8 @@ impl Applier<'_> {
         let changes = large.changes();
         let advance = Advance { prev: self.parts.writer.committed(), lsn: point.end_lsn };
         let mut around = self.parts.writer.around(self.shared);
-        if skip {
+        // The statements of one that is skipped have been recorded, and nothing else.
+        if skip && !large.changes_definitions() {
             self.spare.push(large.roll_back(&mut around).await?);
             return self.nothing(point).await;
         }

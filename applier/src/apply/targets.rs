@@ -8,7 +8,7 @@ use super::fold::{Fold, Step};
 use super::model::{Change, KeyRange, Relation};
 use super::statement::{self, Statement};
 use super::target::Target;
-use crate::catalog::{self, TableRef};
+use crate::catalog::{self, Ask, TableRef};
 use crate::error::{Error, Result};
 use crate::pg::quote;
 use crate::select::Names;
@@ -44,7 +44,50 @@ impl Targets {
         if let Some(Some(known)) = self.by_relation.get(relation.id) {
             return Ok(known.clone());
         }
-        let table = Arc::new(self.table(relation).await?);
+        let there = catalog::tables(&self.client, &self.places(relation)).await?;
+        self.learn(relation, there)
+    }
+
+    /// Asks for the tables of these changes that are not known yet over another connection: one that sees what its open
+    /// transaction has made.
+    pub async fn look_up(&mut self, changes: &[Change], asked: &mut impl Ask) -> Result<()> {
+        for change in changes {
+            let relations = match change {
+                Change::Insert { relation, .. }
+                | Change::Update { relation, .. }
+                | Change::Delete { relation, .. }
+                | Change::Erase { relation, .. } => std::slice::from_ref(relation),
+                Change::Truncate { relations, .. } => relations,
+            };
+            for relation in relations {
+                self.resolve_over(relation, asked).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The target of a relation, as another connection sees it.
+    pub async fn resolve_over(
+        &mut self,
+        relation: &Arc<Relation>,
+        asked: &mut impl Ask,
+    ) -> Result<Arc<Target>> {
+        if let Some(Some(known)) = self.by_relation.get(relation.id) {
+            return Ok(known.clone());
+        }
+        let there = catalog::tables(asked, &self.places(relation)).await?;
+        self.learn(relation, there)
+    }
+
+    /// What a table of the source is called at the destination from now on; `None` leaves it to the mapping.
+    pub fn call(&mut self, oid: u32, destination: Option<(String, String)>) {
+        self.names.call(oid, destination);
+        self.forget();
+    }
+
+    /// Takes note of the tables that a relation may go to.
+    fn learn(&mut self, relation: &Arc<Relation>, there: Vec<catalog::Table>) -> Result<Arc<Target>> {
+        let table = Arc::new(self.nearest(relation, there)?);
         let own = self.names.of(relation.oid, &relation.schema, &relation.name);
         let shared = self.names.are_many(&own) || own != (table.schema.clone(), table.name.clone());
         let target = self.shape(relation, &table, shared)?;
@@ -89,7 +132,7 @@ impl Targets {
     ) -> Result<Statement> {
         let mut tables: Vec<String> = Vec::new();
         for relation in relations {
-            let table = self.table(relation).await?;
+            let table = self.resolve(relation).await?.table.clone();
             let own = self.names.of(relation.oid, &relation.schema, &relation.name);
             if own != (table.schema.clone(), table.name.clone()) {
                 if relations.iter().any(|other| relation.ancestors.iter().any(|above| above.oid == other.oid))
@@ -140,23 +183,29 @@ impl Targets {
         Ok(target)
     }
 
+    /// The leaf, then the tables above it, the nearest first, by their names at the destination.
+    fn places(&self, relation: &Relation) -> Vec<(String, String)> {
+        let above = relation.ancestors.iter().map(|above| (above.oid, &above.schema, &above.name));
+        let all = std::iter::once((relation.oid, &relation.schema, &relation.name)).chain(above);
+        all.map(|(oid, schema, name)| self.names.of(oid, schema, name)).collect()
+    }
+
     /// To the leaf where the destination has it, else to the nearest ancestor that it has (rule 15).
-    async fn table(&self, relation: &Relation) -> Result<catalog::Table> {
-        let (schema, name) = self.names.of(relation.oid, &relation.schema, &relation.name);
-        if let Some(table) = catalog::table(&self.client, &schema, &name).await? {
-            return Ok(table);
+    fn nearest(&self, relation: &Relation, mut there: Vec<catalog::Table>) -> Result<catalog::Table> {
+        let places = self.places(relation);
+        let is_at = |table: &catalog::Table, (schema, name): &(String, String)| {
+            table.schema == *schema && table.name == *name
+        };
+        let found = places.iter().find_map(|place| there.iter().position(|table| is_at(table, place)));
+        if let Some(at) = found {
+            return Ok(there.swap_remove(at));
         }
-        for above in &relation.ancestors {
-            let (schema, name) = self.names.of(above.oid, &above.schema, &above.name);
-            if let Some(table) = catalog::table(&self.client, &schema, &name).await? {
-                return Ok(table);
-            }
-        }
+        let own = self.names.of(relation.oid, &relation.schema, &relation.name);
         Err(Error::refused(format!(
             "the source writes to {}, but the destination has no table {}; create it there, \
              or leave the table out with [objects] exclude",
             quote::readable(&relation.schema, &relation.name),
-            quote::readable(&schema, &name)
+            quote::readable(&own.0, &own.1)
         )))
     }
 }

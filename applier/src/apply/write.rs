@@ -4,11 +4,12 @@
 //! journal lacks its predecessor; both are then written again, halved until the transactions that fail stand alone, and
 //! these in ordered mode.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::conflict::Policy;
+use super::ddl::Definitions;
 use super::encode;
 use super::journal::{self, Advance, Landed, failed, fenced};
 use super::large::Around;
@@ -43,7 +44,7 @@ pub struct Writer {
     pub targets: Targets,
     task: String,
     policies: Policies,
-    skips: HashSet<Lsn>,
+    definitions: Definitions,
     committed: Lsn,
     in_flight: VecDeque<Batch>,
 }
@@ -55,10 +56,10 @@ impl Writer {
         targets: Targets,
         task: String,
         policies: Policies,
-        skips: HashSet<Lsn>,
+        definitions: Definitions,
         committed: Lsn,
     ) -> Self {
-        Self { pipe, targets, task, policies, skips, committed, in_flight: VecDeque::new() }
+        Self { pipe, targets, task, policies, definitions, committed, in_flight: VecDeque::new() }
     }
 
     /// Progress as of the last commit.
@@ -123,7 +124,13 @@ impl Writer {
 
     /// What large transactions need of the writer.
     pub fn around<'w>(&'w mut self, shared: &'w Shared) -> Around<'w> {
-        Around { targets: &mut self.targets, task: &self.task, policies: &self.policies, shared }
+        Around {
+            targets: &mut self.targets,
+            task: &self.task,
+            policies: &self.policies,
+            definitions: &mut self.definitions,
+            shared,
+        }
     }
 
     /// Removes the rows of the journal that no batch can follow any more.
@@ -133,7 +140,7 @@ impl Writer {
 
     /// Whether the user asked to pass over this transaction.
     pub fn skips(&self, point: &CommitPoint) -> bool {
-        self.skips.contains(&point.commit_lsn)
+        self.definitions.skips().contains(&point.commit_lsn)
     }
 
     /// Moves progress to `lsn` (or keeps it, if it is there) in a transaction that is durable when this returns, and with

@@ -9,7 +9,7 @@ pub mod source;
 use std::sync::Arc;
 
 pub use fit::TypeName;
-pub use query::{table, tables};
+pub use query::{Answer, Ask, tables};
 
 /// A table of the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,11 +2,13 @@
 //! <https://www.postgresql.org/docs/current/catalogs.html> and run on 13 to 18 alike.
 
 use std::collections::HashMap;
-use tokio_postgres::{Client, Row};
+use std::future::Future;
+use std::str::FromStr;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::{Column, KeyColumn, Table, UniqueIndex};
-use crate::error::Result;
-use crate::pg::client_error as server_error;
+use crate::error::{Error, Result};
+use crate::pg::{client_error, quote};
 
 // The partitions by pg_inherits: pg_partition_tree would wait for the locks of our own writers.
 const TABLE: &str = "
@@ -21,7 +23,7 @@ SELECT c.oid, c.relkind = 'p' AS partitioned,
        EXISTS (SELECT FROM pg_catalog.pg_rewrite r
                WHERE r.ev_class = c.oid AND r.ev_enabled IN ('A', 'R') AND r.ev_type <> '1') AS firing_rules,
        n.nspname::text, c.relname::text
-FROM unnest($1::text[], $2::text[]) AS wanted(schema, name)
+FROM (VALUES {names}) AS wanted(schema, name)
 JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema::name
 JOIN pg_catalog.pg_class c ON c.relname = wanted.name::name AND c.relnamespace = n.oid
 WHERE c.relkind IN ('r', 'p')";
@@ -41,7 +43,7 @@ JOIN pg_catalog.pg_type bt ON bt.oid = b.oid AND bt.typtype <> 'd'
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
-WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped
+WHERE a.attrelid IN ({oids}) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum";
 
 const INDEXES: &str = "
@@ -58,91 +60,141 @@ JOIN pg_catalog.pg_amop m ON m.amopfamily = oc.opcfamily AND m.amoplefttype = oc
      AND m.amoprighttype = oc.opcintype AND m.amopstrategy = 3
 JOIN pg_catalog.pg_operator o ON o.oid = m.amopopr
 JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
-WHERE i.indrelid = ANY ($1) AND i.indisunique AND i.indisvalid AND i.indislive
+WHERE i.indrelid IN ({oids}) AND i.indisunique AND i.indisvalid AND i.indislive
 ORDER BY i.indisprimary DESC, i.indexrelid, k.at";
 
-/// Reads a table, or `None` if there is no table (ordinary or partitioned) of this name.
-pub async fn table(client: &Client, schema: &str, name: &str) -> Result<Option<Table>> {
-    Ok(tables(client, &[(schema.to_owned(), name.to_owned())]).await?.pop())
+/// Who can be asked about the catalog: a connection for questions, or a writer's own, which sees what its open
+/// transaction has made.
+pub trait Ask: Send {
+    /// The rows of one SELECT in ASCII without parameters, as text.
+    fn ask(&mut self, sql: &str) -> impl Future<Output = Result<Vec<Answer>>> + Send;
 }
 
-/// Reads the tables of these names (schema and name) that there are, in any order.
-pub async fn tables(client: &Client, names: &[(String, String)]) -> Result<Vec<Table>> {
-    let (schemas, names): (Vec<&str>, Vec<&str>) =
-        names.iter().map(|(schema, name)| (schema.as_str(), name.as_str())).unzip();
-    let tables = client.query(TABLE, &[&schemas, &names]).await.map_err(server_error)?;
-    let oids: Vec<u32> = tables.iter().map(|row| row.get(0)).collect();
-    let columns = by_oid(client.query(COLUMNS, &[&oids]).await.map_err(server_error)?, 12);
-    let indexes = by_oid(client.query(INDEXES, &[&oids]).await.map_err(server_error)?, 9);
-    let of = |row: &Row| (rows(&columns, row.get(0)), rows(&indexes, row.get(0)));
-    Ok(tables.iter().map(|row| self::row(row, of(row))).collect())
+/// One row, as text.
+pub type Answer = Vec<Option<String>>;
+
+impl Ask for &Client {
+    async fn ask(&mut self, sql: &str) -> Result<Vec<Answer>> {
+        let messages = self.simple_query(sql).await.map_err(client_error)?;
+        let row = |message| match message {
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect())
+            }
+            _ => None,
+        };
+        Ok(messages.into_iter().filter_map(row).collect())
+    }
 }
 
-fn rows(tables: &HashMap<u32, Vec<Row>>, oid: u32) -> &[Row] {
+impl<A: Ask> Ask for &mut A {
+    async fn ask(&mut self, sql: &str) -> Result<Vec<Answer>> {
+        (**self).ask(sql).await
+    }
+}
+
+/// Reads the tables (ordinary or partitioned) of these names (schema and name) that there are, in any order.
+pub async fn tables(mut asked: impl Ask, names: &[(String, String)]) -> Result<Vec<Table>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let name = |(schema, name): &(String, String)| {
+        format!("({}, {})", quote::ascii_literal(schema), quote::ascii_literal(name))
+    };
+    let names: Vec<String> = names.iter().map(name).collect();
+    let tables = asked.ask(&TABLE.replace("{names}", &names.join(", "))).await?;
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let oids = tables.iter().map(|row| text(row, 0)).collect::<Result<Vec<_>>>()?.join(", ");
+    let columns = by_oid(asked.ask(&COLUMNS.replace("{oids}", &oids)).await?, 12)?;
+    let indexes = by_oid(asked.ask(&INDEXES.replace("{oids}", &oids)).await?, 9)?;
+    let of = |row: &Answer| {
+        let oid = read(row, 0)?;
+        self::row(row, (rows(&columns, oid), rows(&indexes, oid)))
+    };
+    tables.iter().map(of).collect()
+}
+
+fn rows(tables: &HashMap<u32, Vec<Answer>>, oid: u32) -> &[Answer] {
     tables.get(&oid).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The rows of each table, whose oid stands in column `at`.
-fn by_oid(rows: Vec<Row>, at: usize) -> HashMap<u32, Vec<Row>> {
-    let mut tables: HashMap<u32, Vec<Row>> = HashMap::new();
+fn by_oid(rows: Vec<Answer>, at: usize) -> Result<HashMap<u32, Vec<Answer>>> {
+    let mut tables: HashMap<u32, Vec<Answer>> = HashMap::new();
     for row in rows {
-        tables.entry(row.get(at)).or_default().push(row);
+        tables.entry(read(&row, at)?).or_default().push(row);
     }
-    tables
+    Ok(tables)
 }
 
-fn row(row: &Row, (columns, indexes): (&[Row], &[Row])) -> Table {
-    Table {
-        oid: row.get(0),
-        schema: row.get(4),
-        name: row.get(5),
-        partitioned: row.get(1),
-        has_firing_triggers: row.get(2),
-        has_firing_rules: row.get(3),
-        columns: columns.iter().map(column).collect(),
-        unique_indexes: unique_indexes(indexes),
-    }
+fn odd() -> Error {
+    Error::protocol("the catalog gave an answer that makes no sense")
 }
 
-fn column(row: &Row) -> Column {
-    Column {
-        name: row.get(0),
-        type_oid: row.get(1),
-        type_schema: row.get(2),
-        type_name: row.get(3),
-        type_modifier: row.get(4),
-        base_type_oid: row.get(5),
-        base_array_oid: row.get(6),
-        is_enum: row.get(7),
-        nondeterministic: row.get(8),
-        not_null: row.get(9),
-        generated: row.get(10),
-        always_identity: row.get(11),
-    }
+fn text(row: &Answer, at: usize) -> Result<String> {
+    row.get(at).cloned().flatten().ok_or_else(odd)
+}
+
+fn read<T: FromStr>(row: &Answer, at: usize) -> Result<T> {
+    text(row, at)?.parse().map_err(|_| odd())
+}
+
+fn truth(row: &Answer, at: usize) -> Result<bool> {
+    Ok(text(row, at)? == "t")
+}
+
+fn row(row: &Answer, (columns, indexes): (&[Answer], &[Answer])) -> Result<Table> {
+    Ok(Table {
+        oid: read(row, 0)?,
+        schema: text(row, 4)?,
+        name: text(row, 5)?,
+        partitioned: truth(row, 1)?,
+        has_firing_triggers: truth(row, 2)?,
+        has_firing_rules: truth(row, 3)?,
+        columns: columns.iter().map(column).collect::<Result<_>>()?,
+        unique_indexes: unique_indexes(indexes)?,
+    })
+}
+
+fn column(row: &Answer) -> Result<Column> {
+    Ok(Column {
+        name: text(row, 0)?,
+        type_oid: read(row, 1)?,
+        type_schema: text(row, 2)?,
+        type_name: text(row, 3)?,
+        type_modifier: read(row, 4)?,
+        base_type_oid: read(row, 5)?,
+        base_array_oid: read(row, 6)?,
+        is_enum: truth(row, 7)?,
+        nondeterministic: truth(row, 8)?,
+        not_null: truth(row, 9)?,
+        generated: truth(row, 10)?,
+        always_identity: truth(row, 11)?,
+    })
 }
 
 /// One row per key column, in order; an expression has no column, and makes its index a partial one.
-fn unique_indexes(rows: &[Row]) -> Vec<UniqueIndex> {
+fn unique_indexes(rows: &[Answer]) -> Result<Vec<UniqueIndex>> {
     let mut indexes: Vec<(u32, UniqueIndex)> = Vec::new();
     for row in rows {
-        let oid: u32 = row.get(0);
+        let oid: u32 = read(row, 0)?;
         if indexes.last().is_none_or(|(last, _)| *last != oid) {
-            indexes.push((oid, index(row)));
+            indexes.push((oid, index(row)?));
         }
-        let column: Option<String> = row.get(6);
-        if let (Some((_, index)), Some(name)) = (indexes.last_mut(), column) {
-            index.columns.push(KeyColumn { name, operator_schema: row.get(7), operator: row.get(8) });
+        if let (Some((_, index)), Some(name)) = (indexes.last_mut(), row.get(6).cloned().flatten()) {
+            index.columns.push(KeyColumn { name, operator_schema: text(row, 7)?, operator: text(row, 8)? });
         }
     }
-    indexes.into_iter().map(|(_, index)| index).collect()
+    Ok(indexes.into_iter().map(|(_, index)| index).collect())
 }
 
-fn index(row: &Row) -> UniqueIndex {
-    UniqueIndex {
-        name: row.get(1),
-        immediate: row.get(3),
-        partial: row.get(4),
-        nulls_not_distinct: row.get(5),
+fn index(row: &Answer) -> Result<UniqueIndex> {
+    Ok(UniqueIndex {
+        name: text(row, 1)?,
+        immediate: truth(row, 3)?,
+        partial: truth(row, 4)?,
+        nulls_not_distinct: truth(row, 5)?,
         columns: Vec::new(),
-    }
+    })
 }

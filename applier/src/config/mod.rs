@@ -7,7 +7,7 @@ mod sections;
 mod values;
 
 pub use sections::{Apply, Copy, Destination, Finish, Mapping, Metrics, Objects, Source, Task, Window};
-pub use values::{Conflict, Definitions, Existing, Mode, NamePattern, Rate, Scope, TimeOfDay};
+pub use values::{Conflict, DdlError, Definitions, Existing, Mode, NamePattern, Rate, Scope, TimeOfDay};
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -81,7 +81,7 @@ pub async fn skip(config: &Config, lsn: crate::pg::Lsn) -> Result<()> {
         )));
     }
     conflicts::ask_skip(&destination, task, lsn).await?;
-    println!("the transaction at {lsn} will be skipped when the task meets it");
+    println!("the transaction or statement at {lsn} will be skipped when the task meets it");
     Ok(())
 }
 

@@ -27,6 +27,6 @@ pub use frame::Frame;
 pub use lsn::{Lsn, NotAnLsn};
 pub use raw::{Raw, RawReceiver, RawSender};
 pub use replication::{Created, Event, Replication, ReplicationReceiver, ReplicationSender};
-pub use server_error::{ServerError, tellable};
+pub use server_error::{ServerError, class, tellable};
 pub use session::{Session, major};
 pub use snapshot::Snapshot;

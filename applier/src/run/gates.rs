@@ -5,6 +5,7 @@ use tokio_postgres::Client;
 
 use super::Task;
 use crate::apply::gate::{Gate, Part, State, Table};
+use crate::catalog;
 use crate::error::Result;
 use crate::pg::Lsn;
 use crate::state::parts::{self, Unit};
@@ -19,8 +20,16 @@ pub async fn build(task: &Task, destination: &Client, progress: Lsn, joining: &[
         }
     }
     let gate = Gate::default();
+    let names: Vec<_> = joining.iter().map(|table| table.destination.clone()).collect();
+    let there = catalog::tables(destination, &names).await?;
     for table in joining {
         gate.set(table.source_oid, tables.remove(&table.source_oid).unwrap_or_default());
+        let is_there = |there: &catalog::Table| {
+            (&there.schema, &there.name) == (&table.destination.0, &table.destination.1)
+        };
+        if !there.iter().any(is_there) {
+            gate.undefine(table.source_oid);
+        }
     }
     for (oid, table) in tables {
         if table.horizon().is_none_or(|horizon| horizon > progress) {

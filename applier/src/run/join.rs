@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::choose::Choices;
-use super::full::{Definitions, Hanging, ROUNDS, Report, Rows, visible};
+use super::full::{Definitions, Hanging, Locks, ROUNDS, Report, Rows, moment};
 use super::sides::{Sides, application_name};
-use super::{Task, gates};
+use super::{Task, gates, source};
 use crate::apply::Gate;
 use crate::apply::gate::{State, Table};
 use crate::catalog;
@@ -43,9 +43,14 @@ pub async fn run(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<bool
 
 async fn join(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<()> {
     let sides = Sides::reach(task).await?;
-    visible::wait(&sides.source_client).await?;
-    let mut definitions = Definitions::read(task, &sides, None, &choices.chosen).await?;
+    let locks = lock(task, &sides, &choices.joining).await?;
+    let keeper = moment(task, &sides).await?;
+    source::heartbeat(&sides.source_client).await?;
+    reach(task, keeper.lsn).await;
+    let mut definitions = Definitions::read(task, &sides, &keeper, &choices.chosen).await?;
+    drop(keeper);
     definitions.leave_present();
+    gate.define_all();
     let dropped = dropped(&sides, &choices.joining).await?;
     definitions.forget(&sides, task, &dropped).await?;
     // What fails here and is needed shows with the tables themselves.
@@ -54,12 +59,11 @@ async fn join(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<()> {
     // A round that breaks leaves parts of which nobody knows whether they landed: only another session finds out.
     let copying = Copying { task, sides: &sides, choices, gate, made: definitions.are_made() };
     let failed = copying.run().await.map_err(|error| Error::unreachable(error.to_string()))?;
+    drop(locks);
     let horizon = parts::horizon(&sides.destination_client, task.config.task.name.as_str()).await?;
     let horizon = horizon.unwrap_or(Lsn::ZERO);
     tracing::info!(lsn = %horizon, "the rows of the tables that join are there; making them level");
-    while task.shared.applied_lsn() < horizon {
-        tokio::time::sleep(LOOK).await;
-    }
+    reach(task, horizon).await;
     tell(&definitions.rest_of_hanging(Hanging::All).await?);
     tell(&definitions.last().await?);
     definitions.analyze(&choices.joining).await?;
@@ -69,6 +73,24 @@ async fn join(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<()> {
     } else {
         Err(Error::rejected(failed.into_values().collect::<Vec<_>>().join("; ")))
     }
+}
+
+/// Waits until the stream has been applied up to a position.
+async fn reach(task: &Task, lsn: Lsn) {
+    while task.shared.applied_lsn() < lsn {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Keeps the tables from being altered until their rows are there.
+async fn lock(task: &Task, sides: &Sides, joining: &[Chosen]) -> Result<Locks> {
+    let oids: Vec<u32> = joining.iter().map(|table| table.source_oid).collect();
+    let there = catalog::source::tables(&sides.source_client, Some(&oids)).await?;
+    let names: Vec<_> = there.into_iter().map(|table| (table.schema, table.name)).collect();
+    let locks = Locks::take(task, sides, &names).await?;
+    locks.ok_or_else(|| {
+        Error::unreachable("a table that joins was dropped or renamed just now; looking again")
+    })
 }
 
 /// Definitions that could not be made; they are noted in `walferry_state.definitions`.

@@ -2,10 +2,13 @@
 //! a failure means: at the start it ends the command; later the daemon outlives it.
 
 mod choose;
+mod ddl;
 mod full;
 mod gates;
 mod ground;
+mod identities;
 mod join;
+mod opposite;
 mod prepare;
 mod reload;
 mod session;
@@ -17,7 +20,7 @@ mod until;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::apply::{Ended, Shared};
 use crate::config::{Config, Mode};
@@ -56,6 +59,8 @@ pub struct Task {
     pub reload: Reload,
     /// How fast rows may be copied.
     pub limit: Arc<Limiter>,
+    /// The moment that the stream has caught up with, for the definitions that are still to be made.
+    pub kept: Mutex<Option<full::Keeper>>,
     /// Tables that are to be copied again, by their oid at the source: behind the lock of the next attempt.
     pub broken: watch::Sender<Vec<u32>>,
 }
@@ -77,6 +82,7 @@ pub async fn run(path: &Path, until: Option<Until>) -> Result<u8> {
             at_once.replace(Limits::new(&config.copy))
         })?,
         limit,
+        kept: Mutex::default(),
         broken: watch::Sender::new(Vec::new()),
         config,
     };
@@ -92,15 +98,6 @@ pub async fn run(path: &Path, until: Option<Until>) -> Result<u8> {
 
 /// The configuration is the whole contract; what of it this release does not do yet is not passed over in silence.
 fn warn_of_what_is_not_there(config: &Config) {
-    if config.objects.ddl {
-        tracing::warn!(
-            "changes of definitions are not carried over by this release ([objects] ddl): make them on both sides, \
-             new tables and columns at the destination first"
-        );
-    }
-    if config.source.set_identity_full {
-        tracing::warn!("[source] set_identity_full has no effect in this release");
-    }
     if config.metrics.listen.is_some() {
         tracing::warn!("[metrics] listen has no effect in this release; use walferry status");
     }

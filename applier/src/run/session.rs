@@ -9,9 +9,10 @@ use tokio_postgres::Client;
 
 use super::Task;
 use super::ground::Ground;
+use super::identities::Identities;
 use super::prepare::Ready;
 use super::sides::{application_name, writer_name};
-use super::{join, source};
+use super::{ddl, join, opposite, source};
 use crate::apply::{Applier, Ended, Gate, Parts, Policies, Policy, Receive, Shared, Targets, Writer, queue};
 use crate::config::{Conflict, Scope};
 use crate::error::{Error, Result};
@@ -68,7 +69,8 @@ async fn stream(
     let Ground { sides, replication, pipe, connect, .. } = ground;
     restore_counts(task, &sides.destination_client).await?;
     let closed = !gate.is_open();
-    let options = options(task, &choices.chosen, closed);
+    let mut options = options(task, &choices.chosen, closed);
+    options.push(("skip_origins", opposite::origins(&sides).await?));
     let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let slot = task.config.slot();
     let begin = replication.start(&slot, progress, &options);
@@ -94,8 +96,10 @@ async fn stream(
     let name = task.config.task.name.as_str().to_owned();
     let questions = client(&task.destination, Session::query(&application_name(task))).await?;
     let targets = Targets::new(questions, names);
+    ddl::warn_of_no_capture(task, &sides).await?;
+    let definitions = ddl::definitions(task, &sides, &choices.chosen, skips, gate.clone()).await?;
     let parts = Parts {
-        writer: Writer::new(pipe, targets, name.clone(), policies(task), skips, progress),
+        writer: Writer::new(pipe, targets, name.clone(), policies(task), definitions, progress),
         connect,
         queue: draining,
         durable,
@@ -160,9 +164,13 @@ async fn report(task: &Task, reporter: &mut Reporter, closed: bool) -> Error {
     let mut tick = interval_at(Instant::now() + REPORT, REPORT);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let writers = writer_name(task);
+    let mut identities = Identities::default();
     loop {
         tick.tick().await;
         let reported = reporter.report(positions(&task.shared)).await;
+        if let Err(error) = identities.look(task).await {
+            tracing::warn!("tables without replica identity could not be looked for: {error}");
+        }
         task.shared.nudge();
         let blocked = match reported {
             Ok(()) if task.shared.may_stream() && !closed => reporter.blocks_itself(&writers).await,
@@ -212,6 +220,7 @@ fn options(task: &Task, chosen: &[Chosen], closed: bool) -> Vec<(&'static str, S
         ("exclude", choice.exclude().to_owned()),
         ("relations", oids),
         ("streaming", streaming.to_owned()),
+        ("ddl", if task.config.objects.ddl { "on" } else { "off" }.to_owned()),
     ]
 }
 

@@ -8,7 +8,7 @@
 //! end_leftovers(&destination_conninfo, &application_name).await?;
 //! let made = state::definitions::made(&client, task).await?;
 //! let tool = Tool::find(config.copy.pg_dump.as_deref(), source_major, destination_major).await?;
-//! let source = Source::read(&tool, &source_conninfo, &application_name, Some(snapshot), &wanted).await?;
+//! let source = Source::read(&tool, &source_conninfo, &application_name, snapshot, &wanted).await?;
 //! let destination = Destination::read(&client, roles, made.clone()).await?;
 //! let plan = source.plan(&destination, &wanted, &renaming)?;
 //! // refuse if plan.missing or plan.present has anything; tell and note plan.left_out

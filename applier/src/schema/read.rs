@@ -41,7 +41,7 @@ pub struct Destination {
 }
 
 impl Source {
-    /// Reads the definitions as the snapshot sees them; without one, as they are now.
+    /// Reads the definitions as an exported snapshot sees them.
     ///
     /// # Errors
     /// A refusal that names the chosen tables which our role may not read; what pg_dump said if it failed.
@@ -49,11 +49,11 @@ impl Source {
         tool: &Tool,
         conninfo: &Conninfo,
         application_name: &str,
-        snapshot: Option<&str>,
+        snapshot: &str,
         wanted: &Wanted<'_>,
     ) -> Result<Self> {
         let client = pg::client(conninfo, Session::query(application_name)).await?;
-        let snapshot = begin(&client, snapshot).await?;
+        begin(&client, snapshot).await?;
         let facts = Facts::read(&client).await?;
         let named = objects::read(&client).await?;
         let without = unreadable(&client, &facts, wanted).await?;
@@ -63,7 +63,7 @@ impl Source {
         let request = Request {
             source: conninfo,
             application_name,
-            snapshot: &snapshot,
+            snapshot,
             encoding: &encoding,
             without: &without,
         };
@@ -122,18 +122,12 @@ fn other_version((name, here): &Version, destination: &Destination) -> Option<Le
     Some(LeftOut { object, reason: format!("it is {here} at the source and {there} at the destination") })
 }
 
-/// Begins a transaction that sees what the snapshot sees, or one whose snapshot others can take.
-async fn begin(client: &Client, snapshot: Option<&str>) -> Result<String> {
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    client.batch_execute(begin).await.map_err(client_error)?;
-    match snapshot {
-        Some(snapshot) => {
-            let sql = format!("SET TRANSACTION SNAPSHOT {}", quote::literal(snapshot));
-            client.batch_execute(&sql).await.map_err(client_error)?;
-            Ok(snapshot.to_owned())
-        }
-        None => text(client, "SELECT pg_catalog.pg_export_snapshot()").await,
-    }
+/// Begins a transaction that sees what the snapshot sees.
+async fn begin(client: &Client, snapshot: &str) -> Result<()> {
+    let snapshot = quote::literal(snapshot);
+    let begin =
+        format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {snapshot}");
+    client.batch_execute(&begin).await.map_err(client_error)
 }
 
 async fn text(client: &Client, sql: &str) -> Result<String> {

@@ -28,6 +28,15 @@ impl Names {
         }
     }
 
+    /// A table has another name at the destination from now on; `None` leaves it to the rules.
+    pub fn call(&mut self, oid: u32, destination: Option<(String, String)>) {
+        let before = self.chosen.remove(&oid);
+        if let Some(count) = before.and_then(|before| self.sources.get_mut(&before)) {
+            *count -= 1;
+        }
+        self.keep(destination.map(|destination| (oid, destination)).into_iter());
+    }
+
     /// Whether several of the chosen tables go to this one.
     pub fn are_many(&self, destination: &(String, String)) -> bool {
         self.sources.get(destination).is_some_and(|sources| *sources > 1)

@@ -1,8 +1,9 @@
 //! The task's own schema at the destination, `walferry_state`: the only SQL that names it. `progress` is the journal that
 //! decides what has been applied; `tasks` what the task is bound to and how it is; `tables`, `parts` and `definitions` how
-//! far the copy is; `conflicts` and `skips` what the user has to know and to say.
+//! far the copy is; `ddl` what became of each statement; `conflicts` and `skips` what the user has to know and to say.
 
 pub mod conflicts;
+pub mod ddl;
 pub mod definitions;
 pub mod parts;
 pub mod progress;
@@ -32,6 +33,6 @@ pub async fn install(client: &Client) -> Result<()> {
 
 /// Whether the schema is there.
 pub async fn is_installed(client: &Client) -> Result<bool> {
-    let sql = "SELECT pg_catalog.to_regclass('walferry_state.definitions') IS NOT NULL";
+    let sql = "SELECT pg_catalog.to_regclass('walferry_state.ddl') IS NOT NULL";
     Ok(client.query_one(sql, &[]).await.map_err(client_error)?.get(0))
 }

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 
 use crate::error::{Error, Result};
-use crate::pg::client_error;
+use crate::pg::{client_error, quote};
 
 /// A chosen table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,50 @@ pub async fn read(client: &Client, task: &str) -> Result<Vec<Chosen>> {
         destination: (row.get(3), row.get(4)),
     };
     Ok(rows.iter().map(chosen).collect())
+}
+
+/// Notes what a table is called from now on, or a table that is new: task, oid, schema and name at the source, schema and
+/// name at the destination, as text. Written in the transaction of the statement.
+pub const CALL: &str = "INSERT INTO walferry_state.tables (task, source_oid, source_schema, source_name, \
+    destination_schema, destination_name, state, judged) VALUES ($1, $2::text::oid, $3, $4, $5, $6, 'copied', false) \
+    ON CONFLICT (task, source_oid) DO UPDATE SET source_schema = excluded.source_schema, \
+    source_name = excluded.source_name, destination_schema = excluded.destination_schema, \
+    destination_name = excluded.destination_name";
+
+/// Forgets a table and what is known of its copy: task, oid, as text.
+pub const FORGET: [&str; 2] = [
+    "DELETE FROM walferry_state.parts WHERE task = $1 AND source_oid = $2::text::oid",
+    "DELETE FROM walferry_state.tables WHERE task = $1 AND source_oid = $2::text::oid",
+];
+
+/// The question whether other tasks write to a table of the destination, too.
+pub fn others(task: &str, schema: &str, name: &str) -> String {
+    format!(
+        "SELECT EXISTS (SELECT FROM walferry_state.tables WHERE task <> {} AND destination_schema = {} \
+         AND destination_name = {})",
+        quote::ascii_literal(task),
+        quote::ascii_literal(schema),
+        quote::ascii_literal(name)
+    )
+}
+
+/// Tables that came by DDL and were not judged yet.
+pub async fn not_judged(client: &Client, task: &str) -> Result<Vec<u32>> {
+    let sql = "SELECT source_oid FROM walferry_state.tables WHERE task = $1 AND NOT judged";
+    let rows = client.query(sql, &[&task]).await.map_err(client_error)?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Writes what is to be known of tables, by oid at the source; all others have no warning.
+pub async fn judge(client: &Client, task: &str, warnings: &[(u32, String)]) -> Result<()> {
+    let sql = "UPDATE walferry_state.tables t SET warning = w.warning, judged = true \
+               FROM walferry_state.tables o LEFT JOIN unnest($2::oid[], $3::text[]) AS w(oid, warning) \
+               ON w.oid = o.source_oid WHERE t.task = $1 AND o.task = t.task AND o.source_oid = t.source_oid \
+               AND (t.warning IS DISTINCT FROM w.warning OR NOT t.judged)";
+    let (oids, texts): (Vec<u32>, Vec<&str>) =
+        warnings.iter().map(|(oid, warning)| (*oid, warning.as_str())).unzip();
+    client.execute(sql, &[&task, &oids, &texts]).await.map_err(client_error)?;
+    Ok(())
 }
 
 /// How far the copy of a table's rows is.
@@ -113,6 +157,8 @@ pub struct TableProgress {
     pub kept: i64,
     /// Why it failed.
     pub error: Option<String>,
+    /// What is to be known of it.
+    pub warning: Option<String>,
 }
 
 /// Writes how far the copy is.
@@ -150,7 +196,7 @@ pub async fn note(client: &Client, task: &str, tables: &[TableProgress]) -> Resu
 /// How far the copy of each table is.
 pub async fn progress(client: &Client, task: &str) -> Result<Vec<TableProgress>> {
     let sql = "SELECT source_oid, state, coalesce(rows, 0), rows_total, coalesce(bytes, 0), bytes_total, \
-               coalesce(kept, 0), error FROM walferry_state.tables WHERE task = $1 \
+               coalesce(kept, 0), error, warning FROM walferry_state.tables WHERE task = $1 \
                ORDER BY source_schema, source_name";
     let rows = client.query(sql, &[&task]).await.map_err(client_error)?;
     let one = |row: &tokio_postgres::Row| {
@@ -163,6 +209,7 @@ pub async fn progress(client: &Client, task: &str) -> Result<Vec<TableProgress>>
             bytes_total: row.get(5),
             kept: row.get(6),
             error: row.get(7),
+            warning: row.get(8),
         })
     };
     rows.iter().map(one).collect()

@@ -48,6 +48,14 @@ pub async fn bind(client: &Client, task: &str, binding: &Binding, stage: Stage) 
     }
 }
 
+/// The tasks that write to this database and come from that one.
+pub async fn of_source(client: &Client, system_identifier: u64, database_oid: u32) -> Result<Vec<String>> {
+    let sql = "SELECT task FROM walferry_state.tasks WHERE system_identifier = $1 AND database_oid = $2 ORDER BY 1";
+    let identifier = system_identifier.to_string();
+    let rows = client.query(sql, &[&identifier, &database_oid]).await.map_err(client_error)?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// How far a task is with its full copy. Each stage may be begun again after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -124,6 +132,20 @@ pub async fn set_selection(client: &Client, task: &str, selection: &str) -> Resu
     let sql = "UPDATE walferry_state.tasks SET selection = $2 WHERE task = $1";
     client.execute(sql, &[&task, &selection]).await.map_err(client_error)?;
     Ok(())
+}
+
+/// Notes the snapshot of the source in which the definitions were read.
+pub async fn set_definitions(client: &Client, task: &str, snapshot: &str) -> Result<()> {
+    let sql = "UPDATE walferry_state.tasks SET definitions = $2 WHERE task = $1";
+    client.execute(sql, &[&task, &snapshot]).await.map_err(client_error)?;
+    Ok(())
+}
+
+/// The snapshot of the source in which the definitions were read; none where the task has not copied them.
+pub async fn definitions(client: &Client, task: &str) -> Result<Option<String>> {
+    let sql = "SELECT definitions FROM walferry_state.tasks WHERE task = $1";
+    let row = client.query_opt(sql, &[&task]).await.map_err(client_error)?;
+    Ok(row.and_then(|row| row.get(0)))
 }
 
 /// What is hashed for the advisory lock that the applier of a task holds.
@@ -243,7 +265,7 @@ pub async fn clear(client: &mut Client, task: &str) -> Result<()> {
 
 /// Removes everything of a task, conflicts included.
 pub async fn remove(client: &mut Client, task: &str) -> Result<()> {
-    let all = ["conflicts", "skips", "definitions", "parts", "tables", "progress", "tasks"];
+    let all = ["conflicts", "skips", "ddl", "definitions", "parts", "tables", "progress", "tasks"];
     empty(client, task, &all).await
 }
 

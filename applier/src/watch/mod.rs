@@ -3,6 +3,7 @@
 
 mod bars;
 mod conflicts;
+mod ddl;
 mod lag;
 mod output;
 mod report;
@@ -12,6 +13,7 @@ mod text;
 
 pub use bars::{LogWriter, Progress};
 pub use conflicts::conflicts;
+pub use ddl::ddl;
 pub use output::Output;
 pub use report::{Positions, Reporter, phase};
 pub use status::status;

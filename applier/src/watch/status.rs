@@ -63,6 +63,8 @@ pub struct Copied {
     pub bytes_total: Option<u64>,
     /// Why it failed.
     pub error: Option<String>,
+    /// What is to be known of it.
+    pub warning: Option<String>,
     #[serde(skip)]
     pub progress: TableProgress,
 }
@@ -89,6 +91,7 @@ impl Copied {
             bytes: number(progress.bytes).filter(|_| seen),
             bytes_total: progress.bytes_total.and_then(number),
             error: progress.error.clone(),
+            warning: progress.warning.clone(),
             progress,
         }
     }
@@ -136,6 +139,7 @@ async fn read(config: &Config, destination: &Client, source: Option<&Client>) ->
         (status.lag_bytes, status.lag_seconds) = (None, None);
     }
     status.conflicts = state::conflicts::count(destination, task).await?;
+    status.ddl_applied = state::ddl::applied(destination, task).await?;
     let is_level = status.lag_bytes == Some(0);
     let progress = tables::progress(destination, task).await?;
     let progress = progress.into_iter().map(|table| (table.source_oid, table)).collect();

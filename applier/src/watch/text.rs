@@ -27,9 +27,12 @@ pub fn text(status: &Status, pace: &Pace) -> String {
     }
     lines.extend(positions(status));
     lines.push(format!("conflicts  {}", status.conflicts));
+    lines.push(format!("ddl        {} statements applied", status.ddl_applied));
     lines.push(format!("tables     {}", status.tables.len()));
     lines.extend(status.blocked_by.iter().map(|who| format!("blocked by {who}")));
     lines.extend(status.error.iter().map(|error| format!("error      {error}")));
+    let warned = status.tables.iter().filter_map(|table| Some((table, table.warning.as_ref()?)));
+    lines.extend(warned.map(|(table, warning)| format!("warning    {}: {warning}", table.source)));
     if status.is_copying() || status.tables.iter().any(Copied::is_unfinished) {
         lines.extend(tables(&status.tables));
     }

@@ -75,9 +75,26 @@ macro_rules! shown {
     };
 }
 
+/// `pg_identify_object` gives a name as SQL spells it.
+macro_rules! unquoted {
+    ($name:literal) => {
+        concat!(
+            "CASE WHEN left(",
+            $name,
+            ", 1) = '\"' THEN replace(substr(",
+            $name,
+            ", 2, length(",
+            $name,
+            ") - 2), '\"\"', '\"') ELSE ",
+            $name,
+            " END"
+        )
+    };
+}
+
 /// The last part of an object's address is its name, where it has one; names of other kinds come with the object.
 macro_rules! named {
-    ($name:literal, $address:literal) => {
+    ($name:expr, $address:literal) => {
         concat!(
             "CASE WHEN objsubid <> 0 OR classid IN ('pg_proc'::regclass, 'pg_trigger'::regclass,
                 'pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_constraint'::regclass)
@@ -95,7 +112,7 @@ macro_rules! named {
 static DONE: Plan = Plan::new(
     shown!(concat!(
         "SELECT c.classid, c.objid, c.objsubid, c.object_type AS type, c.schema_name AS schema, ",
-        named!("i.name", "a.object_names"),
+        named!(unquoted!("i.name"), "a.object_names"),
         ", c.object_identity AS identity, c.command_tag AS command, false AS dropped, false AS original,
             c.in_extension, false AS temporary, NULL::oid AS indexed, c.ordinality AS number
         FROM pg_catalog.pg_event_trigger_ddl_commands() WITH ORDINALITY c
@@ -119,13 +136,17 @@ static DROPPED: Plan = Plan::new(
 
 /// Relations of which the event triggers say nothing, or - of GRANT and REVOKE - only the kind.
 static NAMED: Plan = Plan::new(
-    shown!(
-        "SELECT 'pg_class'::regclass::oid AS classid, g.oid AS objid, 0 AS objsubid, i.type, i.schema, i.name, i.identity,
+    shown!(concat!(
+        "SELECT 'pg_class'::regclass::oid AS classid, g.oid AS objid, 0 AS objsubid, i.type, ",
+        unquoted!("i.schema"),
+        " AS schema, ",
+        unquoted!("i.name"),
+        " AS name, i.identity,
             $2 AS command, false AS dropped, false AS original, false AS in_extension, false AS temporary,
             NULL::oid AS indexed, g.number
         FROM unnest($1::oid[]) WITH ORDINALITY g (oid, number),
             pg_catalog.pg_identify_object('pg_class'::regclass, g.oid, 0) i"
-    ),
+    )),
     &[pg_sys::TEXTOID, pg_sys::TEXTOID],
 );
 

@@ -25,6 +25,7 @@ fn column(name: &str, identity: bool, type_oid: u32) -> Column {
         type_modifier: -1,
         type_schema: "pg_catalog".to_owned(),
         type_name: "t".to_owned(),
+        collation: None,
     }
 }
 
@@ -36,6 +37,8 @@ fn relation(key_type: u32) -> Arc<Relation> {
         name: "t".to_owned(),
         ancestors: Vec::new(),
         full_identity: false,
+        created_here: false,
+        rewrite: false,
         not_sent: Vec::new(),
         columns: vec![column("id", true, key_type), column("a", false, TEXT), column("b", false, TEXT)],
     })

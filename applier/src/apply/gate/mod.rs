@@ -5,6 +5,7 @@
 mod verdict;
 
 use rustc_hash::FxHashMap;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -65,6 +66,8 @@ pub struct Gate {
     due: AtomicU64,
     /// Tables with a change that their parts cannot take.
     broken: Mutex<Vec<u32>>,
+    /// Tables that are to be made yet, with all that changed in their definitions before.
+    undefined: Mutex<HashSet<u32>>,
 }
 
 impl Default for Gate {
@@ -75,6 +78,7 @@ impl Default for Gate {
             moved: watch::Sender::new(0),
             due: AtomicU64::new(0),
             broken: Mutex::default(),
+            undefined: Mutex::default(),
         }
     }
 }
@@ -83,6 +87,21 @@ impl Gate {
     /// Sets a table, by its oid at the source, and what is known of its parts.
     pub fn set(&self, oid: u32, table: Table) {
         self.with(|tables| tables.insert(oid, table));
+    }
+
+    /// The destination does not have this table yet.
+    pub fn undefine(&self, oid: u32) {
+        self.undefined.lock().unwrap_or_else(PoisonError::into_inner).insert(oid);
+    }
+
+    /// All tables have been made as of a moment that the stream has passed.
+    pub fn define_all(&self) {
+        self.undefined.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Whether the destination is to get this table yet.
+    pub fn is_undefined(&self, oid: u32) -> bool {
+        self.undefined.lock().unwrap_or_else(PoisonError::into_inner).contains(&oid)
     }
 
     /// Changes the state of a part.

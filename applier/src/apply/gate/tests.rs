@@ -21,6 +21,7 @@ fn relation(oid: u32) -> Arc<Relation> {
         type_modifier: -1,
         type_schema: "pg_catalog".to_owned(),
         type_name: "int8".to_owned(),
+        collation: None,
     };
     Arc::new(Relation {
         id: oid as usize,
@@ -29,6 +30,8 @@ fn relation(oid: u32) -> Arc<Relation> {
         name: format!("t{oid}"),
         ancestors: Vec::new(),
         full_identity: false,
+        created_here: false,
+        rewrite: false,
         not_sent: Vec::new(),
         columns: vec![column("v", false), column("id", true)],
     })

@@ -52,12 +52,7 @@ struct Work {
 
 impl Definitions {
     /// Reads both sides and plans; refuses what cannot be, before anything is made.
-    pub async fn read(
-        task: &Task,
-        sides: &Sides,
-        keeper: Option<&Keeper>,
-        chosen: &[Chosen],
-    ) -> Result<Self> {
+    pub async fn read(task: &Task, sides: &Sides, keeper: &Keeper, chosen: &[Chosen]) -> Result<Self> {
         let work = match task.config.objects.definitions {
             config::Definitions::Create => Some(Work::read(task, sides, keeper, chosen).await?),
             config::Definitions::Use | config::Definitions::None => None,
@@ -180,7 +175,7 @@ impl Definitions {
 }
 
 impl Work {
-    async fn read(task: &Task, sides: &Sides, keeper: Option<&Keeper>, chosen: &[Chosen]) -> Result<Self> {
+    async fn read(task: &Task, sides: &Sides, keeper: &Keeper, chosen: &[Chosen]) -> Result<Self> {
         // Before the journal is read: what an earlier run began goes on at the server.
         end_leftovers(&task.destination, &maker_name(task)).await?;
         let name = task.config.task.name.as_str();
@@ -189,8 +184,8 @@ impl Work {
         let choice = Choice::new(&task.config.objects);
         let is_chosen = is_chosen(&choice, chosen);
         let wanted = wanted(task, &is_chosen);
-        let snapshot = keeper.map(|keeper| keeper.name.as_str());
-        let source = Source::read(&tool, &task.source, &application_name(task), snapshot, &wanted).await?;
+        let source =
+            Source::read(&tool, &task.source, &application_name(task), &keeper.name, &wanted).await?;
         let made = definitions::made(&sides.destination_client, name).await?;
         let renamed = Renamed::read(task, sides, chosen, made.is_empty()).await?;
         let note = note(name);

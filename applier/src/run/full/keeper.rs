@@ -1,5 +1,5 @@
-//! The keeper of a snapshot: one session of the source whose transaction all readers of a round share, and that keeps the
-//! chosen tables from being altered meanwhile (rule 24).
+//! The keeper of a snapshot: one session of the source whose transaction all readers of a round share. It, or locks alone,
+//! keep the chosen tables from being altered while they are copied (rule 24).
 
 use tokio_postgres::Client;
 
@@ -19,6 +19,22 @@ pub struct Keeper {
     pub name: String,
     /// All that it sees was committed before this position.
     pub lsn: Lsn,
+    /// What it sees.
+    pub sees: String,
+}
+
+/// Tables that nobody alters for as long as this lives. Unlike a snapshot it does not hold vacuum back.
+pub struct Locks {
+    _session: Raw,
+}
+
+impl Locks {
+    /// Locks the tables; `None`: one of them is gone.
+    pub async fn take(task: &Task, sides: &Sides, tables: &[(String, String)]) -> Result<Option<Self>> {
+        let mut session = open(task, sides).await?;
+        session.simple("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY").await?;
+        Ok(lock_all(&mut session, tables).await?.then_some(Self { _session: session }))
+    }
 }
 
 impl Keeper {
@@ -29,26 +45,22 @@ impl Keeper {
         };
         let mut session = begin(task, sides).await?;
         session.simple(&format!("SET TRANSACTION SNAPSHOT {}", quote::literal(exported))).await?;
-        Ok(Self { name: export(&mut session).await?, session, lsn: created.consistent_point })
+        let (name, sees) = export(&mut session).await?;
+        Ok(Self { name, sees, session, lsn: created.consistent_point })
     }
 
     /// Takes a new snapshot.
     pub async fn fresh(task: &Task, sides: &Sides) -> Result<Self> {
         let mut session = begin(task, sides).await?;
-        let name = export(&mut session).await?;
+        let (name, sees) = export(&mut session).await?;
         let lsn = one(&mut session, "SELECT pg_catalog.pg_current_wal_insert_lsn()").await?;
         let lsn = lsn.parse().map_err(|error| Error::protocol(format!("source: {error}")))?;
-        Ok(Self { session, name, lsn })
+        Ok(Self { session, name, lsn, sees })
     }
 
     /// Locks the tables from now on, by the names that the snapshot sees. `false`: one of them is gone.
     pub async fn lock(&mut self, tables: &[(String, String)]) -> Result<bool> {
-        match lock(&mut self.session, tables).await {
-            Ok(()) => Ok(true),
-            // undefined_table, invalid_schema_name: dropped after the snapshot.
-            Err(error) if matches!(error.sqlstate(), Some("42P01" | "3F000")) => Ok(false),
-            Err(error) => Err(error),
-        }
+        lock_all(&mut self.session, tables).await
     }
 
     /// A session that asks in the snapshot.
@@ -62,15 +74,31 @@ impl Keeper {
     }
 }
 
-async fn begin(task: &Task, sides: &Sides) -> Result<Raw> {
+async fn open(task: &Task, sides: &Sides) -> Result<Raw> {
     let session = Session::query(&application_name(task)).set("client_encoding", &sides.source.encoding);
-    let mut raw = Raw::open(&task.source, session).await?;
+    Raw::open(&task.source, session).await
+}
+
+async fn begin(task: &Task, sides: &Sides) -> Result<Raw> {
+    let mut raw = open(task, sides).await?;
     raw.simple("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     Ok(raw)
 }
 
-async fn export(session: &mut Raw) -> Result<String> {
-    one(session, "SELECT pg_catalog.pg_export_snapshot()").await
+/// The name by which others take the session's snapshot, and what it sees.
+async fn export(session: &mut Raw) -> Result<(String, String)> {
+    let name = one(session, "SELECT pg_catalog.pg_export_snapshot()").await?;
+    Ok((name, one(session, "SELECT pg_catalog.pg_current_snapshot()").await?))
+}
+
+/// `false`: one of the tables is gone.
+async fn lock_all(session: &mut Raw, tables: &[(String, String)]) -> Result<bool> {
+    match lock(session, tables).await {
+        Ok(()) => Ok(true),
+        // undefined_table, invalid_schema_name
+        Err(error) if matches!(error.sqlstate(), Some("42P01" | "3F000")) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 async fn one(session: &mut Raw, sql: &str) -> Result<String> {

@@ -4,6 +4,7 @@
 //! constraints across rows hold only then.
 
 mod again;
+mod ddl;
 mod definitions;
 mod done;
 mod keeper;
@@ -13,7 +14,7 @@ mod report;
 mod round;
 mod rows;
 mod slot;
-pub mod visible;
+mod visible;
 
 use crate::apply::Ended;
 use crate::catalog;
@@ -31,8 +32,10 @@ use crate::state::tasks::{self, Stage};
 use crate::state::{parts, progress};
 use crate::watch::phase;
 pub use again::copy_again;
+pub use ddl::moment;
 pub use definitions::{Definitions, Hanging};
 pub use done::drop_origins;
+pub use keeper::{Keeper, Locks};
 pub use report::Report;
 use round::Round;
 pub use rows::Rows;
@@ -176,6 +179,7 @@ impl Full<'_> {
             (self.task.config.task.name.as_str(), &self.ground.sides.destination_client);
         progress::begin(destination, name, created.consistent_point).await?;
         choose::begin(self.task, destination, &round.chosen).await?;
+        tasks::set_definitions(destination, name, &round.sees).await?;
         self.round = Some(round);
         Ok(())
     }
@@ -184,7 +188,7 @@ impl Full<'_> {
     async fn before(&mut self) -> Result<Stage> {
         let round = match self.round.take() {
             Some(round) => round,
-            None => Round::again(self.task, &self.ground.sides, true).await?,
+            None => self.again(true).await?,
         };
         self.round = Some(self.with_definitions(round).await?);
         Ok(Stage::Rows)
@@ -201,9 +205,10 @@ impl Full<'_> {
                 made: round.definitions.are_made(),
                 progress: progress.clone(),
             };
-            let keeper = round.keeper.take();
+            let (keeper, locks) = (round.keeper.take(), round.locks.take());
             let sources = std::mem::take(&mut round.sources);
             let ending = rows::copy(&rows, sources, keeper, &round.definitions, self.begun().await?).await?;
+            drop(locks);
             self.problem(ending.problems);
             self.complete = ending.complete;
             if ending.changed.is_empty() {
@@ -227,7 +232,13 @@ impl Full<'_> {
 
     /// The rest of the definitions, sequences, statistics; in mode full the end.
     async fn rest(&mut self) -> Result<Stage> {
-        let Round { definitions, chosen, .. } = self.round(false).await?;
+        let round = match (self.round.take(), self.task.kept.lock().await.take()) {
+            (Some(round), _) => round,
+            (None, Some(keeper)) => Round::rest(self.task, &self.ground.sides, keeper).await?,
+            // Interrupted: definitions may have changed, and the stream is to bring that first.
+            (None, None) => return Ok(Stage::CatchingUp),
+        };
+        let Round { definitions, chosen, .. } = round;
         let mut problems = definitions.rest_of_hanging(Hanging::All).await?;
         problems.extend(definitions.last().await?);
         self.problem(problems);
@@ -263,10 +274,17 @@ impl Full<'_> {
             Some(round) => Ok(round),
             // With what the source has got since the first round; what is made already is not made again.
             None => {
-                let round = Round::again(self.task, &self.ground.sides, rows).await?;
+                let round = self.again(rows).await?;
                 self.with_definitions(round).await
             }
         }
+    }
+
+    /// A round after an interruption: the definitions are read once more, and must be those that they were.
+    async fn again(&self, rows: bool) -> Result<Round> {
+        let round = Round::again(self.task, &self.ground.sides, rows).await?;
+        ddl::refuse_changed(self.task, &self.ground.sides).await?;
+        Ok(round)
     }
 
     /// The round once what comes before the rows is made.
@@ -310,17 +328,20 @@ pub async fn leave(task: &Task) -> Result<()> {
     catalog::slot::end_makers(&source, &application_name(task), &task.config.slot()).await
 }
 
-/// Follows the stream until every part is as the source was at one moment, then goes on with the definitions.
+/// Follows the stream until every part is as the source was at one moment, then goes on with the definitions as they are at
+/// that moment.
 pub async fn catch_up(task: &Task, ready: Ready, begun: &mut bool) -> Result<Next> {
     let name = task.config.task.name.as_str();
+    let keeper = ddl::moment(task, &ready.ground.sides).await?;
     let noted = parts::horizon(&ready.ground.sides.destination_client, name).await?;
-    let horizon = noted.map_or(ready.progress, |noted| noted.max(ready.progress));
+    let horizon = noted.map_or(keeper.lsn, |noted| noted.max(keeper.lsn)).max(ready.progress);
     tracing::info!(lsn = %horizon, "following the source until all that was copied is level");
     let until = watch::Sender::new(Some(horizon));
     match session::run(task, ready, phase::FULL, until.subscribe(), begun).await? {
         Next::Ended(Ended::Reached) => {
             let destination = client(&task.destination, Session::query(&application_name(task))).await?;
             tasks::set_stage(&destination, name, Stage::Constraints).await?;
+            *task.kept.lock().await = Some(keeper);
             Ok(Next::Again)
         }
         other => Ok(other),

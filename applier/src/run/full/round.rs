@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio_postgres::Client;
 
 use super::definitions::Definitions;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Locks};
 use super::visible;
 use crate::catalog::source::{self, SourceTable};
 use crate::error::{Error, Result};
@@ -21,6 +21,10 @@ const TRIES: usize = 5;
 pub struct Round {
     /// The snapshot that readers share; none with `snapshot = false`, and none that is not needed.
     pub keeper: Option<Keeper>,
+    /// With `snapshot = false`: the tables stay as the definitions have them.
+    pub locks: Option<Locks>,
+    /// What the snapshot saw in which the definitions were read.
+    pub sees: String,
     /// What is made at the destination.
     pub definitions: Definitions,
     /// The tables of the task.
@@ -34,12 +38,11 @@ impl Round {
     pub async fn first(task: &Task, sides: &Sides, created: &Created) -> Result<Self> {
         if !task.config.copy.snapshot {
             visible::wait(&sides.source_client).await?;
-            let chosen = choose::select(task, &sides.source_client).await?;
-            return Self::read(task, sides, None, chosen).await;
+            return Self::locked(task, sides, None).await;
         }
         let keeper = Keeper::of_slot(task, sides, created).await?;
         let chosen = choose::select(task, &keeper.asker(task).await?).await?;
-        Self::read(task, sides, Some(keeper), chosen).await
+        Self::read(task, sides, keeper, chosen).await
     }
 
     /// A later one, with a snapshot of now if rows are to be copied.
@@ -48,14 +51,21 @@ impl Round {
         if rows {
             visible::wait(&sides.source_client).await?;
         }
-        if !rows || !task.config.copy.snapshot {
-            let mut round = Self::read(task, sides, None, chosen).await?;
+        if !rows {
+            let keeper = Keeper::fresh(task, sides).await?;
+            let mut round = Self::read(task, sides, keeper, chosen).await?;
+            (round.keeper, round.locks) = (None, None);
+            round.definitions.leave_present();
+            return Ok(round);
+        }
+        if !task.config.copy.snapshot {
+            let mut round = Self::locked(task, sides, Some(chosen)).await?;
             round.definitions.leave_present();
             return Ok(round);
         }
         for _ in 0..TRIES {
             let keeper = Keeper::fresh(task, sides).await?;
-            let mut round = Self::read(task, sides, Some(keeper), chosen.clone()).await?;
+            let mut round = Self::read(task, sides, keeper, chosen.clone()).await?;
             round.definitions.leave_present();
             if round.settle(task, sides).await? {
                 return Ok(round);
@@ -64,34 +74,74 @@ impl Round {
         Err(endless())
     }
 
-    async fn read(task: &Task, sides: &Sides, keeper: Option<Keeper>, chosen: Vec<Chosen>) -> Result<Self> {
-        let definitions = Definitions::read(task, sides, keeper.as_ref(), &chosen).await?;
+    /// With definitions as `keeper` sees them, which is let go once they are made.
+    pub async fn rest(task: &Task, sides: &Sides, keeper: Keeper) -> Result<Self> {
+        let chosen = tables::read(&sides.destination_client, task.config.task.name.as_str()).await?;
+        let mut round = Self::read(task, sides, keeper, chosen).await?;
+        round.definitions.leave_present();
+        Ok(round)
+    }
+
+    /// Without a snapshot to read in, but with locks: tables do not change between their definitions and their rows.
+    async fn locked(task: &Task, sides: &Sides, known: Option<Vec<Chosen>>) -> Result<Self> {
+        for _ in 0..TRIES {
+            let keeper = Keeper::fresh(task, sides).await?;
+            let asker = keeper.asker(task).await?;
+            let chosen = match &known {
+                Some(known) => known.clone(),
+                None => choose::select(task, &asker).await?,
+            };
+            let then = shapes_of(&asker, &chosen).await?;
+            let Some(locks) = Locks::take(task, sides, &names(&then)).await? else { continue };
+            if is_changed(&then, &shapes(&sides.source_client).await?) {
+                continue;
+            }
+            let mut round = Self::read(task, sides, keeper, chosen).await?;
+            (round.keeper, round.locks) = (None, Some(locks));
+            return Ok(round);
+        }
+        Err(endless())
+    }
+
+    async fn read(task: &Task, sides: &Sides, keeper: Keeper, chosen: Vec<Chosen>) -> Result<Self> {
+        let definitions = Definitions::read(task, sides, &keeper, &chosen).await?;
         let oids: Vec<u32> = chosen.iter().map(|table| table.source_oid).collect();
-        let sources = match &keeper {
-            Some(keeper) => source::tables(&keeper.asker(task).await?, Some(&oids)).await?,
-            None => source::tables(&sides.source_client, Some(&oids)).await?,
-        };
-        Ok(Self { keeper, definitions, chosen, sources })
+        let sources = source::tables(&keeper.asker(task).await?, Some(&oids)).await?;
+        let sees = keeper.sees.clone();
+        Ok(Self { keeper: Some(keeper), locks: None, sees, definitions, chosen, sources })
     }
 
     /// Locks the tables for as long as the snapshot is held. `false`: one of them was altered or emptied since the snapshot,
     /// so that what the snapshot sees of it is gone.
     pub async fn settle(&mut self, task: &Task, sides: &Sides) -> Result<bool> {
         let Some(keeper) = &mut self.keeper else { return Ok(true) };
-        let asker = keeper.asker(task).await?;
-        let mut then = shapes(&asker).await?;
-        then.retain(|oid, _| self.chosen.iter().any(|table| table.source_oid == *oid));
-        let names: Vec<_> = then.values().map(|shape| (shape.schema.clone(), shape.name.clone())).collect();
-        if !keeper.lock(&names).await? {
+        let then = shapes_of(&keeper.asker(task).await?, &self.chosen).await?;
+        if !keeper.lock(&names(&then)).await? {
             return Ok(false);
         }
-        let now = shapes(&sides.source_client).await?;
-        let changed = then.iter().find(|(oid, shape)| now.get(*oid) != Some(*shape));
-        let Some((_, table)) = changed else { return Ok(true) };
-        let name = quote::readable(&table.schema, &table.name);
-        tracing::warn!("{name} was altered or emptied after the snapshot was taken; taking another one");
-        Ok(false)
+        Ok(!is_changed(&then, &shapes(&sides.source_client).await?))
     }
+}
+
+/// Whether a table is another one now; said then.
+fn is_changed(then: &HashMap<u32, Shape>, now: &HashMap<u32, Shape>) -> bool {
+    let changed = then.iter().find(|(oid, shape)| now.get(*oid) != Some(*shape));
+    let Some((_, table)) = changed else { return false };
+    let name = quote::readable(&table.schema, &table.name);
+    tracing::warn!("{name} was altered or emptied after the snapshot was taken; taking another one");
+    true
+}
+
+fn names(shapes: &HashMap<u32, Shape>) -> Vec<(String, String)> {
+    let with_rows = shapes.values().filter(|shape| !shape.partitioned);
+    with_rows.map(|shape| (shape.schema.clone(), shape.name.clone())).collect()
+}
+
+/// The chosen tables as this session sees them, by oid.
+async fn shapes_of(client: &Client, chosen: &[Chosen]) -> Result<HashMap<u32, Shape>> {
+    let mut shapes = shapes(client).await?;
+    shapes.retain(|oid, _| chosen.iter().any(|table| table.source_oid == *oid));
+    Ok(shapes)
 }
 
 /// What a table is like, as a session sees it.
@@ -99,6 +149,8 @@ impl Round {
 struct Shape {
     schema: String,
     name: String,
+    /// It has no rows of its own: who alters it needs its partitions, too, and new ones may come.
+    partitioned: bool,
     /// Where its rows are.
     filenode: u32,
     /// What its columns are.
@@ -121,12 +173,18 @@ pub fn is_endless(tries: usize) -> bool {
 async fn shapes(client: &Client) -> Result<HashMap<u32, Shape>> {
     let sql = "SELECT c.oid, n.nspname::text, c.relname::text, c.relfilenode, \
                coalesce(pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.atttypid, \
-               a.atttypmod, a.attisdropped, pg_catalog.quote_ident(a.attname)), ',' ORDER BY a.attnum), '') \
+               a.atttypmod, a.attisdropped, pg_catalog.quote_ident(a.attname)), ',' ORDER BY a.attnum), ''), c.relkind = 'p' \
                FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
                WHERE c.relkind IN ('r', 'p') GROUP BY c.oid, n.nspname";
     let shape = |row: &tokio_postgres::Row| {
-        let shape = Shape { schema: row.get(1), name: row.get(2), filenode: row.get(3), columns: row.get(4) };
+        let shape = Shape {
+            schema: row.get(1),
+            name: row.get(2),
+            partitioned: row.get(5),
+            filenode: row.get(3),
+            columns: row.get(4),
+        };
         (row.get(0), shape)
     };
     Ok(client.query(sql, &[]).await.map_err(client_error)?.iter().map(shape).collect())

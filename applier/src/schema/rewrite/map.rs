@@ -27,6 +27,8 @@ pub struct NameMap {
     tables: HashMap<Qualified, Qualified>,
     followers: HashMap<Qualified, Qualified>,
     constraints: HashMap<(String, String, String), String>,
+    /// What names without a schema stand for; none where nobody knows the search_path.
+    bare: Option<HashMap<String, Qualified>>,
 }
 
 impl NameMap {
@@ -61,6 +63,47 @@ impl NameMap {
     pub fn rename_index(&mut self, schema: &str, index: &str, to: &str) {
         let (to_schema, _) = self.relation(schema, index);
         self.followers.insert((schema.to_owned(), index.to_owned()), (to_schema, to.to_owned()));
+    }
+
+    /// A table has this name at the destination, whatever the rules say.
+    pub fn set_table(&mut self, from: Qualified, to: Qualified) {
+        self.tables.insert(from, to);
+    }
+
+    /// What is kept in a table's schema (an index, an owned sequence) is in this schema at the destination.
+    pub fn place(&mut self, schema: &str, follower: &str, to_schema: &str) {
+        let (_, to_name) = self.relation(schema, follower);
+        self.followers.insert((schema.to_owned(), follower.to_owned()), (to_schema.to_owned(), to_name));
+    }
+
+    /// Reads names without a schema as the source does: `touched` are relations that a statement is known to mean,
+    /// the others are looked for in the schemas of its search_path. The statement is to be run with the same
+    /// search_path, its schemas mapped.
+    pub fn resolve(&mut self, path: &[&str], touched: &[Qualified]) {
+        let mut bare = HashMap::new();
+        for (schema, name) in touched {
+            bare.entry(name.clone()).or_insert_with(|| (schema.clone(), name.clone()));
+        }
+        for schema in path {
+            for (from, name) in
+                self.tables.keys().chain(self.followers.keys()).filter(|from| from.0 == *schema)
+            {
+                bare.entry(name.clone()).or_insert_with(|| (from.clone(), name.clone()));
+            }
+        }
+        self.bare = Some(bare);
+    }
+
+    /// The source's schema of a name that has none, where it is known.
+    pub fn schema_of(&self, name: &str) -> Option<&str> {
+        self.bare.as_ref()?.get(name).map(|(schema, _)| schema.as_str())
+    }
+
+    /// What a relation's name without a schema has to become: where it stays, the mapped search_path finds it.
+    pub fn bare(&self, name: &str) -> Option<Qualified> {
+        let schema = self.schema_of(name)?;
+        let to = self.relation(schema, name);
+        (to.0 != self.schema(schema) || to.1 != name).then_some(to)
     }
 
     /// A constraint of the source's table has another name at the destination.
@@ -114,6 +157,9 @@ impl NameMap {
     /// What a relation's name without a schema may miss at the destination, for people: a table of this name that
     /// has a rule of its own, or the schema that every search_path begins with.
     pub fn missed_by(&self, name: &str) -> Option<String> {
+        if self.bare.is_some() {
+            return None;
+        }
         let mut found = self.tables.iter().filter(|(from, to)| from.1 == name && from != to);
         let table = found.next().map(|(from, _)| quote::readable(&from.0, &from.1));
         table.or((self.schema(PUBLIC) != PUBLIC).then(|| PUBLIC.to_owned()))

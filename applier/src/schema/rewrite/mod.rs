@@ -16,7 +16,7 @@ mod scope;
 mod strings;
 #[cfg(test)]
 mod tests;
-mod tree;
+pub mod tree;
 mod verify;
 mod walk;
 
@@ -146,5 +146,8 @@ fn edits(marks: &Marks, decisions: &Decisions) -> Vec<(Range<usize>, String)> {
         let at = marks.alias_position(*schema, *word);
         (at..at, format!(" AS {}", quote::ident(alias)))
     });
-    values.chain(dropped).chain(aliases).collect()
+    let qualified = decisions.qualified.iter().map(|(word, (schema, name))| {
+        (marks.range(*word), format!("{}.{}", quote::ident(schema), quote::ident(name)))
+    });
+    values.chain(dropped).chain(aliases).chain(qualified).collect()
 }

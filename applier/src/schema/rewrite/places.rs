@@ -184,6 +184,14 @@ pub fn around(reg_type: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
+/// Whether an unqualified type of this name is the server's own, by the names that its grammar has no word for.
+pub fn is_system_type(name: &str) -> bool {
+    const TYPES: &str = "bool box bpchar bytea cidr circle cstring date float4 float8 hstore inet int2 int4 int8 json \
+                         jsonb jsonpath line lseg macaddr macaddr8 money name oid path pg_lsn point polygon record \
+                         text tid timestamptz timetz trigger tsquery tsvector uuid void xid xid8 xml";
+    TYPES.split_whitespace().any(|known| known == name)
+}
+
 /// Functions whose first argument, a string constant, names a relation.
 pub fn reads_relation(function: &str) -> bool {
     ["nextval", "currval", "setval", "to_regclass", "pg_get_serial_sequence"].contains(&function)

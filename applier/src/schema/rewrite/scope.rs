@@ -72,7 +72,7 @@ pub struct Target<'a> {
 }
 
 /// The table that a statement is about, if it is about one.
-pub fn target<'a>(map: &NameMap, statement: &'a Value) -> Option<Target<'a>> {
+pub fn target<'a>(map: &'a NameMap, statement: &'a Value) -> Option<Target<'a>> {
     let (kind, fields) = tree::node(statement)?;
     let table = match kind {
         "CreateStmt" | "AlterTableStmt" | "IndexStmt" | "CreateTrigStmt" | "ClusterStmt" => {
@@ -86,6 +86,7 @@ pub fn target<'a>(map: &NameMap, statement: &'a Value) -> Option<Target<'a>> {
     };
     let (_, table) = tree::node(table)?;
     let (schema, name) = (tree::text(table, "schemaname"), tree::text(table, "relname"));
+    let schema = if schema.is_empty() { map.schema_of(name).unwrap_or_default() } else { schema };
     Some(Target { schema, name, to_name: map.table(schema, name).1 })
 }
 

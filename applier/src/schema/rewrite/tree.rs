@@ -6,7 +6,15 @@ use serde_json::{Map, Value};
 /// The statements' tree, or what the parser says against the text.
 pub fn parse(sql: &str) -> Result<Value, String> {
     let parsed = pg_query::parse(sql, 0).map_err(|error| error.to_string())?;
-    let mut tree = serde_json::to_value(&parsed.protobuf.stmts).map_err(|error| error.to_string())?;
+    of(&parsed.protobuf.stmts)
+}
+
+/// The tree of a part that is parsed already.
+///
+/// # Errors
+/// What JSON cannot hold.
+pub fn of(part: &impl serde::Serialize) -> Result<Value, String> {
+    let mut tree = serde_json::to_value(part).map_err(|error| error.to_string())?;
     leave_out_positions(&mut tree);
     Ok(tree)
 }

@@ -28,14 +28,20 @@ impl Proof<'_> {
     fn same(&self, old: &Value, marked: &Value, new: &Value) -> bool {
         match (old, marked, new) {
             (Value::String(old), _, Value::String(new)) => {
-                let decided = self.marks.at(marked).and_then(|word| self.decisions.values.get(&word));
-                decided.unwrap_or(old) == new
+                let word = self.marks.at(marked);
+                let decided = word.and_then(|word| self.decisions.values.get(&word));
+                let qualified =
+                    word.and_then(|word| self.decisions.qualified.get(&word)).map(|(_, name)| name);
+                decided.or(qualified).unwrap_or(old) == new
             }
             (Value::Array(old), Value::Array(marked), Value::Array(new)) => self.same_items(old, marked, new),
             (Value::Object(old), _, Value::Object(new)) => {
                 old.len() == new.len()
                     && old.iter().all(|(field, value)| match (field.as_str(), self.alias(marked)) {
                         ("alias", Some(alias)) => new["alias"]["aliasname"] == *alias,
+                        ("schemaname", _) if self.schema(marked).is_some() => {
+                            Some(new["schemaname"].as_str().unwrap_or_default()) == self.schema(marked)
+                        }
                         _ => self.same(value, &marked[field], &new[field]),
                     })
             }
@@ -44,9 +50,29 @@ impl Proof<'_> {
     }
 
     fn same_items(&self, old: &[Value], marked: &[Value], new: &[Value]) -> bool {
+        if let Some((schema, rest)) = new.split_first()
+            && marked.first().and_then(|first| self.schema_of_string(first)).as_deref()
+                == tree::string(schema)
+            && tree::string(schema).is_some()
+        {
+            return old.len() == rest.len()
+                && old.iter().zip(marked).zip(rest).all(|((old, marked), new)| self.same(old, marked, new));
+        }
         let kept: Vec<_> = old.iter().zip(marked).filter(|(_, marked)| !self.is_dropped(marked)).collect();
         kept.len() == new.len()
             && kept.iter().zip(new).all(|((old, marked), new)| self.same(old, marked, new))
+    }
+
+    /// The schema that a RangeVar's name got.
+    fn schema(&self, marked: &Value) -> Option<&str> {
+        let word = self.marks.at(marked.get("relname")?)?;
+        self.decisions.qualified.get(&word).map(|(schema, _)| schema.as_str())
+    }
+
+    /// The schema that the first string of a list got before it.
+    fn schema_of_string(&self, marked: &Value) -> Option<String> {
+        let word = self.marks.at(tree::twin(marked, "String").get("sval")?)?;
+        self.decisions.qualified.get(&word).map(|(schema, _)| schema.clone())
     }
 
     fn is_dropped(&self, marked: &Value) -> bool {

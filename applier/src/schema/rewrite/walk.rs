@@ -9,7 +9,7 @@ use super::marks::Marks;
 use super::places::{self, Form};
 use super::scope::{Scope, Target, query_scope, referenced, target};
 use super::tree;
-use super::{NameMap, Rewriter};
+use super::{NameMap, Qualified, Rewriter};
 
 /// What becomes of the marked words.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Decisions {
     pub values: BTreeMap<usize, String>,
     /// Relations' names, by their word and their schema's, that get an alias.
     pub aliases: BTreeMap<usize, (usize, String)>,
+    /// Names without a schema that get one: schema and name.
+    pub qualified: BTreeMap<usize, Qualified>,
     /// Schemas that go, with the dot behind them.
     pub dropped: BTreeSet<usize>,
     /// Mapped names in texts that no parser reads.
@@ -133,9 +135,7 @@ impl<'a> Walk<'a> {
     fn relation(&mut self, a: &'a Map<String, Value>, b: &Value, place: Place<'a>, scope: &Scope<'a>) {
         let (schema, name) = (tree::text(a, "schemaname"), tree::text(a, "relname"));
         if schema.is_empty() {
-            let hidden = self.map.missed_by(name).filter(|_| place.0 != "LockingClause");
-            self.made.unseen.extend(hidden.filter(|_| !scope.has_cte(name)));
-            return;
+            return self.bare_relation(a, b, place, scope);
         }
         let (to_schema, to_name) = self.map.relation(schema, name);
         self.set(schema, &b["schemaname"], &to_schema);
@@ -148,6 +148,39 @@ impl<'a> Walk<'a> {
         {
             self.made.aliases.insert(word, (schema, name.to_owned()));
         }
+    }
+
+    /// A relation by its name alone.
+    fn bare_relation(&mut self, a: &'a Map<String, Value>, b: &Value, place: Place<'a>, scope: &Scope<'a>) {
+        let name = tree::text(a, "relname");
+        if place.0 == "LockingClause" || scope.has_cte(name) {
+            return;
+        }
+        self.made.unseen.extend(self.map.missed_by(name));
+        let Some(to) = self.map.bare(name) else { return };
+        let other_name = to.1 != name;
+        let word = self.qualify(name, &b["relname"], to);
+        let bare = a["alias"].is_null() && places::takes_alias(place.0, place.1);
+        if let Some(word) = word.filter(|_| bare && other_name && self.referenced.contains(name))
+            && !self.marks.is_table_command(word)
+        {
+            self.made.aliases.insert(word, (word, name.to_owned()));
+        }
+    }
+
+    /// A name gets a schema before it.
+    fn qualify(&mut self, old: &str, marked: &Value, to: Qualified) -> Option<usize> {
+        let word = self.marks.at(marked);
+        self.seen.extend(word);
+        match word {
+            Some(word) => {
+                self.made.qualified.insert(word, to);
+            }
+            None => {
+                self.made.stuck.insert(old.to_owned());
+            }
+        }
+        word
     }
 
     /// `table.column` or `schema.table.column`, `*` for the column included.
@@ -197,12 +230,23 @@ impl<'a> Walk<'a> {
         let at = match (a["pct_type"].as_bool(), names.len()) {
             (Some(true), len) if len >= 3 => len - 3,
             (Some(false), len) if len >= 2 => len - 2,
-            // A type of the search_path, pg_catalog with pg_dump.
+            (Some(of_column), len) if len == 1 + usize::from(of_column) => {
+                return self.bare_type(names[0], of_column, sval(&marked[0]));
+            }
+            // No name.
             _ => return,
         };
         let (schema, name) = self.map.table(names[at], names[at + 1]);
         self.set(names[at], sval(&marked[at]), &schema);
         self.set(names[at + 1], sval(&marked[at + 1]), &name);
+    }
+
+    /// A type of the search_path: a table's row type, or the type of a table's column. What pg_catalog has by the
+    /// same name goes before it.
+    fn bare_type(&mut self, name: &str, of_column: bool, marked: &Value) {
+        if let Some(to) = self.map.bare(name).filter(|_| of_column || !places::is_system_type(name)) {
+            self.qualify(name, marked, to);
+        }
     }
 
     /// The names of whatever an ALTER, COMMENT, GRANT ... is about.
@@ -237,9 +281,11 @@ impl<'a> Walk<'a> {
             Form::AccessMethod if names.len() == 3 => 2,
             Form::AccessMethod | Form::Schema | Form::Outside => return,
         };
-        let Some(at) = names.len().checked_sub(from_end) else { return };
-        let (schema, name) = (names[at], names[at + 1]);
         let relation = matches!(form, Form::Relation | Form::Part | Form::Constraint);
+        let Some(at) = names.len().checked_sub(from_end) else {
+            return self.bare_name(form, &names, b, from_end - 1);
+        };
+        let (schema, name) = (names[at], names[at + 1]);
         let (to_schema, to_name) = match relation {
             true => self.map.relation(schema, name),
             false => (self.map.schema(schema).to_owned(), name.to_owned()),
@@ -249,6 +295,20 @@ impl<'a> Walk<'a> {
         if form == Form::Constraint {
             let constraint = names[at + 2];
             self.set(constraint, sval(&b[at + 2]), self.map.constraint(schema, name, constraint));
+        }
+    }
+
+    /// The name of a relation without its schema, and of a part of it.
+    fn bare_name(&mut self, form: Form, names: &[&str], b: &[Value], len: usize) {
+        if form == Form::Name || names.len() != len {
+            return;
+        }
+        if let Some(to) = self.map.bare(names[0]) {
+            self.qualify(names[0], sval(&b[0]), to);
+        }
+        if let Some(schema) = self.map.schema_of(names[0]).filter(|_| form == Form::Constraint) {
+            let constraint = names[1];
+            self.set(constraint, sval(&b[1]), self.map.constraint(schema, names[0], constraint));
         }
     }
 

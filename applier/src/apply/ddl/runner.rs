@@ -1,0 +1,346 @@
+//! Runs one statement at its place, and records what became of it in the same transaction.
+
+use super::super::large::Around;
+use super::super::model::CommitPoint;
+use super::super::pipe::Pipe;
+use super::super::statement::{Statement, TEXT_OID};
+use super::settings;
+use crate::catalog::{Answer, Ask};
+use crate::ddl::{Captured, Effect, Leave, Outside, Plan, Run, effects};
+use crate::error::{Error, Result};
+use crate::pg::{Lsn, ServerError, client_error, quote, tellable};
+use crate::state::conflicts;
+use crate::state::ddl::{COMPLETE, Outcome, RECORD, RECORD_PARAMETERS};
+
+/// A connection with an open block, and what belongs to it.
+pub struct Runner<'r, 'a> {
+    /// Nothing is on its way.
+    pub pipe: &'r mut Pipe,
+    /// The transaction that the block is of.
+    pub point: &'r CommitPoint,
+    /// What the writer has.
+    pub around: &'r mut Around<'a>,
+}
+
+/// What became of a statement, and why.
+struct Fate<'s> {
+    outcome: Outcome,
+    reason: Option<&'s str>,
+    ran: Option<String>,
+}
+
+impl<'s> Fate<'s> {
+    fn new(outcome: Outcome, reason: Option<&'s str>) -> Self {
+        Self { outcome, reason, ran: None }
+    }
+}
+
+impl Runner<'_, '_> {
+    /// Does with a statement what is planned for it. `true`: it was run.
+    ///
+    /// # Errors
+    /// With `ddl_error` = `stop`, what the destination or the planner refuses; the transaction is rolled back then, and the
+    /// statement recorded.
+    pub async fn statement(&mut self, captured: &Captured) -> Result<bool> {
+        if self.is_passed_over(captured).await? {
+            return Ok(false);
+        }
+        let run = match self.around.definitions.plan(captured) {
+            Err(error) => return self.failed(captured, None, error).await,
+            Ok(Plan::Leave { why, reason }) => {
+                let outcome = match why {
+                    Leave::NotCarried => Outcome::NotCarried,
+                    Leave::OutOfScope => Outcome::OutOfScope,
+                };
+                tracing::info!(lsn = %captured.lsn, "{} is not carried over: {reason}", captured.tag);
+                self.record(captured, Fate::new(outcome, Some(&reason))).await?;
+                return Ok(false);
+            }
+            Ok(Plan::Run(run)) => run,
+        };
+        run.warnings
+            .iter()
+            .for_each(|warning| tracing::warn!(lsn = %captured.lsn, "{}: {warning}", captured.tag));
+        self.run(captured, run).await
+    }
+
+    /// Runs it and draws its consequences; see [`Runner::statement`].
+    pub async fn run(&mut self, captured: &Captured, run: Run) -> Result<bool> {
+        let (role, reason) = self.role(captured).await?;
+        let done = match &run.outside {
+            Some(outside) => self.outside(captured, &run, outside, role.as_deref()).await,
+            None => self.inside(captured, &run, role.as_deref()).await,
+        };
+        if let Err(error) = done {
+            return self.failed(captured, Some(&run), error).await;
+        }
+        self.around.targets.forget();
+        let ran = ran(captured, &run);
+        self.record(captured, Fate { outcome: Outcome::Applied, reason: reason.as_deref(), ran }).await?;
+        tracing::info!(lsn = %captured.lsn, "{} was run at the destination", captured.tag);
+        self.around.shared.redefined();
+        self.follow(captured).await?;
+        Ok(true)
+    }
+
+    /// What a statement that was run means for the journal of tables.
+    pub async fn follow(&mut self, captured: &Captured) -> Result<()> {
+        for effect in effects(captured) {
+            match effect {
+                Effect::Table { oid, schema, name, created } => {
+                    self.table(oid, (schema, name), created).await?
+                }
+                Effect::Gone { oid } => self.gone(oid).await?,
+                Effect::Schema { from, to } => self.schema(&from, &to).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what a statement touched to its record, which was made while it ran.
+    pub async fn complete(&mut self, lsn: Lsn, captured: &Captured) -> Result<()> {
+        let values = [self.around.task.to_owned(), lsn.to_string(), objects(captured).to_owned()];
+        self.write(COMPLETE, &values.map(Some)).await
+    }
+
+    /// Whether it is not to be run: it is in the copied definitions, or the user wants it passed over. Recorded then.
+    pub async fn is_passed_over(&mut self, captured: &Captured) -> Result<bool> {
+        let definitions = &self.around.definitions;
+        if definitions.is_copied(captured, self.point.xid) {
+            let why = "the definitions were copied after it";
+            self.record(captured, Fate::new(Outcome::Known, Some(why))).await?;
+            return Ok(true);
+        }
+        let asked =
+            [captured.lsn, self.point.commit_lsn].into_iter().find(|lsn| definitions.skips().contains(lsn));
+        let Some(asked) = asked else { return Ok(false) };
+        tracing::warn!(lsn = %captured.lsn, "the statement is skipped, as was asked");
+        self.record(captured, Fate::new(Outcome::Skipped, Some("walferry skip"))).await?;
+        let values = [self.around.task.to_owned(), asked.to_string()];
+        let sql = conflicts::SKIPPED.replace("$2", "$2::text::pg_lsn");
+        self.write(&sql, &values.map(Some)).await?;
+        Ok(true)
+    }
+
+    /// In the open block, behind a savepoint that takes the settings back with the statement.
+    async fn inside(&mut self, captured: &Captured, run: &Run, role: Option<&str>) -> Result<()> {
+        let major = self.around.definitions.terms.server;
+        let mut commands = vec!["SAVEPOINT walferry_ddl".to_owned()];
+        commands.extend(settings::before(captured, &run.search_path, role, major));
+        commands.extend(run.statements.iter().cloned());
+        commands.extend(settings::after(major));
+        commands.push("RELEASE SAVEPOINT walferry_ddl".to_owned());
+        match self.all(&commands).await? {
+            None => Ok(()),
+            Some(error) => {
+                self.pipe.command("ROLLBACK TO SAVEPOINT walferry_ddl").await?;
+                self.pipe.command("RELEASE SAVEPOINT walferry_ddl").await?;
+                Err(told(&error))
+            }
+        }
+    }
+
+    /// Outside of any block: each command is its own transaction. A run that broke off is found out and cleaned up first.
+    async fn outside(
+        &mut self,
+        captured: &Captured,
+        run: &Run,
+        outside: &Outside,
+        role: Option<&str>,
+    ) -> Result<()> {
+        let major = self.around.definitions.terms.server;
+        self.pipe.command("ROLLBACK").await?;
+        let done = async {
+            self.each(&settings::before(captured, &run.search_path, role, major)).await?;
+            if self.holds(&outside.is_done).await? {
+                return Ok(());
+            }
+            self.each(&outside.clean).await?;
+            // What was half done may be done by that.
+            if self.holds(&outside.is_done).await? {
+                return Ok(());
+            }
+            self.each(std::slice::from_ref(&outside.statement)).await
+        };
+        let done = done.await;
+        if done.as_ref().is_err_and(|error| error.class().is_transient()) {
+            return done;
+        }
+        self.each(&settings::after(major)).await?;
+        self.pipe.command("BEGIN").await?;
+        done
+    }
+
+    /// The role to run as: the one that ran it at the source, where it exists, may be used and is not stronger (rule 29).
+    async fn role(&self, captured: &Captured) -> Result<(Option<String>, Option<String>)> {
+        let sql = "SELECT rolsuper AND NOT $2, rolname = current_user, pg_catalog.pg_has_role(current_user, oid, \
+                   CASE WHEN pg_catalog.current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END) \
+                   FROM pg_catalog.pg_roles WHERE rolname = $1::text::name";
+        let client = self.around.targets.client();
+        let row =
+            client.query_opt(sql, &[&captured.username, &captured.superuser]).await.map_err(client_error)?;
+        let name = quote::readable_ident(&captured.username);
+        let instead = |why: String| Ok((None, Some(format!("run as the applier's own role: {why}"))));
+        match row.map(|row| (row.get::<_, bool>(0), row.get::<_, bool>(1), row.get::<_, bool>(2))) {
+            None => instead(format!("the destination has no role {name}")),
+            Some((_, true, _)) => Ok((None, None)),
+            Some((true, ..)) => instead(format!("{name} is a superuser there, and was none at the source")),
+            Some((_, _, false)) => instead(format!("it may not act as {name}")),
+            Some((false, false, true)) => Ok((Some(captured.username.clone()), None)),
+        }
+    }
+
+    /// What failed stops the task, or is recorded and passed over.
+    async fn failed(&mut self, captured: &Captured, run: Option<&Run>, error: Error) -> Result<bool> {
+        if error.class().is_transient() {
+            return Err(error);
+        }
+        let (said, ran) = (error.to_string(), run.and_then(|run| ran(captured, run)));
+        if self.around.definitions.terms.skip_failing {
+            tracing::warn!(lsn = %captured.lsn, "{} failed and is passed over ([apply] ddl_error): {said}", captured.tag);
+            self.record(captured, Fate { outcome: Outcome::Skipped, reason: Some(&said), ran }).await?;
+            return Ok(false);
+        }
+        self.pipe.command("ROLLBACK").await?;
+        self.pipe.command("BEGIN").await?;
+        self.record(captured, Fate { outcome: Outcome::Failed, reason: Some(&said), ran }).await?;
+        self.pipe.command("COMMIT").await?;
+        Err(stopped(captured, self.point, &said))
+    }
+
+    async fn record(&mut self, captured: &Captured, fate: Fate<'_>) -> Result<()> {
+        let some = |text: &str| Some(text.to_owned());
+        let values: [Option<String>; RECORD_PARAMETERS] = [
+            some(self.around.task),
+            Some(captured.lsn.to_string()),
+            Some(self.point.commit_lsn.to_string()),
+            Some(self.point.xid.to_string()),
+            some(&captured.captured_at),
+            some(&captured.username),
+            some(&captured.tag),
+            some(objects(captured)),
+            some(&captured.search_path),
+            captured.statement.clone(),
+            fate.ran,
+            Some(fate.outcome.to_string()),
+            fate.reason.map(str::to_owned),
+        ];
+        self.write(RECORD, &values).await
+    }
+
+    /// One of our own statements with texts for parameters.
+    pub(super) async fn write(&mut self, sql: &str, values: &[Option<String>]) -> Result<()> {
+        let statement = Statement { sql: sql.to_owned(), types: vec![TEXT_OID; values.len()] };
+        let mut group = self.pipe.group()?;
+        group.once(&command(settings::UTF8), std::iter::empty())?;
+        group.once(&statement, values.iter().map(|value| value.as_deref().map(str::as_bytes)))?;
+        group.once(&command(settings::NATIVE), std::iter::empty())?;
+        let bytes = group.finish();
+        self.pipe.call(bytes).await?.error.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Whether a SELECT of one boolean says so. It may be written in UTF-8.
+    pub(super) async fn holds(&mut self, sql: &str) -> Result<bool> {
+        Ok(self.ask(sql).await? == [[Some("t".to_owned())]])
+    }
+
+    /// Commands in one group; the first error ends it.
+    async fn all(&mut self, commands: &[String]) -> Result<Option<ServerError>> {
+        let mut group = self.pipe.group()?;
+        for one in commands {
+            group.once(&command(one), std::iter::empty())?;
+        }
+        let bytes = group.finish();
+        Ok(self.pipe.call(bytes).await?.error)
+    }
+
+    /// Commands one by one, each a transaction of its own.
+    async fn each(&mut self, commands: &[String]) -> Result<()> {
+        let utf8 = settings::UTF8.to_owned();
+        for one in std::iter::once(&utf8).chain(commands) {
+            if let Some(error) = self.all(std::slice::from_ref(one)).await? {
+                return Err(told(&error));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Ask for Runner<'_, '_> {
+    async fn ask(&mut self, sql: &str) -> Result<Vec<Answer>> {
+        ask(self.pipe, sql).await
+    }
+}
+
+/// A writer's connection, on which nothing is on its way, to be asked.
+pub struct Asker<'p>(pub &'p mut Pipe);
+
+impl Ask for Asker<'_> {
+    async fn ask(&mut self, sql: &str) -> Result<Vec<Answer>> {
+        ask(self.0, sql).await
+    }
+}
+
+async fn ask(pipe: &mut Pipe, sql: &str) -> Result<Vec<Answer>> {
+    let mut group = pipe.group()?;
+    group.once(&command(settings::UTF8), std::iter::empty())?;
+    group.once(&command(sql), std::iter::empty())?;
+    group.once(&command(settings::NATIVE), std::iter::empty())?;
+    let bytes = group.finish();
+    let outcome = pipe.call(bytes).await?;
+    if let Some(error) = outcome.error {
+        return Err(error.into());
+    }
+    let text = |value: Option<bytes::Bytes>| {
+        let utf8 = |value: bytes::Bytes| {
+            String::from_utf8(value.into()).map_err(|_| Error::protocol("a text is not UTF-8"))
+        };
+        value.map(utf8).transpose()
+    };
+    outcome.rows.into_iter().map(|row| row.into_iter().map(text).collect()).collect()
+}
+
+fn command(sql: &str) -> Statement {
+    Statement { sql: sql.to_owned(), types: Vec::new() }
+}
+
+/// What ran, where it is not the statement itself.
+fn ran(captured: &Captured, run: &Run) -> Option<String> {
+    let texts = match &run.outside {
+        Some(outside) => outside.statement.clone(),
+        None => run.statements.join(";\n"),
+    };
+    (captured.statement.as_ref() != Some(&texts)).then_some(texts)
+}
+
+fn objects(captured: &Captured) -> &str {
+    if captured.knows_objects() { &captured.objects_json } else { "[]" }
+}
+
+/// A server's message may quote a value of a row; then only its code is told.
+fn told(error: &ServerError) -> Error {
+    let said = tellable_ddl(error);
+    let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    Error::new(crate::pg::class(&error.code), format!("{said} (SQLSTATE {}){hint}", error.code))
+        .with_sqlstate(&error.code)
+}
+
+fn tellable_ddl(error: &ServerError) -> &str {
+    tellable(&error.code, &error.message).unwrap_or("a value does not fit")
+}
+
+/// What is said of a statement that stops the task.
+fn stopped(captured: &Captured, point: &CommitPoint, said: &str) -> Error {
+    let statement = captured.statement.as_deref().unwrap_or("(its text was not captured)");
+    Error::rejected(format!(
+        "{} at {} (transaction {} at {}) cannot be carried over: {said}. The statement, under search_path {} as {}: {statement}. \
+         Change the destination so that it can run - it is tried again -, or make the change there by hand and run \
+         `walferry skip {1}`, which passes over this statement alone",
+        captured.tag,
+        captured.lsn,
+        point.xid,
+        point.commit_lsn,
+        captured.search_path,
+        quote::readable_ident(&captured.username),
+    ))
+}
