@@ -138,6 +138,14 @@ unsafe fn ensure(tree: *mut Node) {
     }
 }
 
+/// Writes the row of the innermost statement, of which no event trigger will speak, before it is done.
+pub fn tell() {
+    let Some(mut frame) = frame::pop() else { return };
+    session::as_owner(|| write::log(&frame, &Done::unknown()));
+    frame.started = true;
+    frame::push(frame);
+}
+
 /// Writes a mark of the innermost statement. The first one names them all.
 fn mark(write: fn(&Frame) -> Option<i64>) {
     let Some(mut frame) = frame::pop() else { return };
