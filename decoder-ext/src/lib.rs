@@ -1,5 +1,5 @@
 //! walferry's output plugin: turns the write-ahead log of a source into change records (`walferry_wire`), inside the
-//! source's own backends.
+//! source's own backends. The same library captures DDL as it is run, see [`ddl`].
 //!
 //! The way of a change: [`plugin`] (PostgreSQL's callbacks) -> [`decoding`] (one session) -> [`relation`] and
 //! [`describe`] (what is known of the table, and how each column is written) -> [`stream`] (begin, describe) ->

@@ -4,7 +4,6 @@
 use serde::Deserialize;
 use std::collections::HashMap;
 
-use super::identity;
 use crate::error::{Error, Result};
 use crate::pg::Lsn;
 
@@ -141,7 +140,7 @@ impl Captured {
             statement: row.get("statement")?.map(str::to_owned),
             withheld: row.get("withheld")?.map(str::to_owned),
             settings,
-            objects: objects(objects_json)?,
+            objects: json::<Option<Vec<Object>>>("objects", objects_json)?.unwrap_or_default(),
             objects_json: objects_json.to_owned(),
             facts: if log { row.json("facts")?.unwrap_or_default() } else { Facts::default() },
             mark: if log { row.number("mark")? } else { None },
@@ -154,15 +153,6 @@ impl Captured {
     pub fn knows_objects(&self) -> bool {
         !self.objects.is_empty()
     }
-}
-
-/// PostgreSQL quotes the names of relations that were made or changed, and not of those that were dropped.
-fn objects(text: &str) -> Result<Vec<Object>> {
-    let mut objects = json::<Option<Vec<Object>>>("objects", text)?.unwrap_or_default();
-    for object in &mut objects {
-        identity::unquote(object);
-    }
-    Ok(objects)
 }
 
 /// The fields of a record.

@@ -8,18 +8,6 @@ use super::Object;
 pub const RELATIONS: &[&str] =
     &["table", "view", "materialized view", "sequence", "index", "foreign table", "toast table"];
 
-/// Gives a relation the schema and name that its identity has, without their quotes.
-pub fn unquote(object: &mut Object) {
-    let (names, rest) = dotted(&object.identity);
-    if RELATIONS.contains(&object.kind.as_str())
-        && rest.is_empty()
-        && let [schema, name] = names.as_slice()
-    {
-        object.schema = Some(schema.clone());
-        object.name = Some(name.clone());
-    }
-}
-
 /// The schemas of a search_path, in order; `"$user"` is left as it is.
 pub fn path(setting: &str) -> Vec<String> {
     let schemas = pattern::identifiers(setting).unwrap_or_default();
@@ -96,14 +84,6 @@ mod tests {
         assert_eq!(table("default value", "for public.t.c").as_deref(), Some("public|t"));
         assert_eq!(table("index", "public.i"), None);
         assert_eq!(table("trigger", "broken"), None);
-    }
-
-    #[test]
-    fn relations_are_called_as_their_identity_says() {
-        let mut table = object("table", r#""My S"."My ""T""""#);
-        table.name = Some(r#""My ""T""""#.into());
-        unquote(&mut table);
-        assert_eq!((table.schema.as_deref(), table.name.as_deref()), (Some("My S"), Some("My \"T\"")));
     }
 
     #[test]

@@ -41,8 +41,9 @@ pub struct Around<'a> {
     pub database: bool,
     /// `include` and `exclude`.
     pub choice: &'a Choice,
-    /// The mapping of names; of tables whose name at the destination does not follow from the rules and from what the
-    /// source calls them now, with what the journal says (`NameMap::set_table`): of a mark nothing else is known.
+    /// The mapping of names, with the journal's tables: each one that the rules do not lead to its name at the
+    /// destination must be in it (`NameMap::set_table`), because of a mark nothing else is known; the others too tell
+    /// which table a name without a schema means.
     pub map: &'a NameMap,
     /// A chosen table's name at the destination by the source's oid.
     pub renamed: &'a dyn Fn(u32) -> Option<(String, String)>,

@@ -1,7 +1,7 @@
 //! Decides about one statement: carried or not, in scope or not, what is taken out of it and put into it, its names.
 
-use pg_query::NodeEnum;
 use pg_query::protobuf::AlterTableStmt;
+use pg_query::{NodeEnum, ParserOptions};
 use std::thread;
 
 use super::known::Known;
@@ -60,8 +60,16 @@ fn planned(text: &str, known: &Known<'_>) -> Result<Plan> {
     if let Some(reason) = names::keeps_its_name(&node, known)? {
         return Ok(names::left(reason));
     }
-    let edited =
-        Edited { text, node, changed: false, warnings: Vec::new(), computed: Vec::new(), sign: None };
+    let escapes = text.contains('\\') && tree::options(known.captured) != ParserOptions::DEFAULT;
+    let edited = Edited {
+        text,
+        escapes,
+        node,
+        changed: false,
+        warnings: Vec::new(),
+        computed: Vec::new(),
+        sign: None,
+    };
     edited.plan(known, &map)
 }
 
@@ -86,6 +94,8 @@ fn run(
 /// A statement on its way.
 struct Edited<'a> {
     text: &'a str,
+    /// A backslash in its strings may begin an escape, which the mapping of names does not know.
+    escapes: bool,
     node: NodeEnum,
     changed: bool,
     warnings: Vec<String>,
@@ -150,10 +160,13 @@ impl Edited<'_> {
                 self.computed = computed;
                 changed
             }
-            NodeEnum::CreateStmt(create) => match create.partbound.as_mut() {
-                Some(bound) => values::fix_bound(bound, known.captured)?,
-                None => false,
-            },
+            NodeEnum::CreateStmt(create) => {
+                self.warnings.extend(values::read_anew(create));
+                match create.partbound.as_mut() {
+                    Some(bound) => values::fix_bound(bound, known.captured)?,
+                    None => false,
+                }
+            }
             NodeEnum::IndexStmt(index) if index.idxname.is_empty() => {
                 let objects = &known.captured.objects;
                 let made = objects.iter().find(|object| object.kind == "index" && !object.dropped);
@@ -205,6 +218,12 @@ impl Edited<'_> {
 
     fn mapped(&mut self, text: &str, rewriter: &Rewriter) -> Result<String> {
         let rewritten = rewriter.rewrite(text)?;
+        if rewritten.sql != text && self.escapes && text == self.text {
+            return Err(Error::rejected(
+                "a captured statement was written with standard_conforming_strings = off and backslashes, and has \
+                 names that [[map]] changes; make the change at the destination by hand, then skip it",
+            ));
+        }
         let may_name = |name| format!("it may speak of {name}, which is called otherwise at the destination");
         self.warnings.extend(rewritten.unseen.into_iter().map(may_name));
         Ok(rewritten.sql)

@@ -2,14 +2,15 @@
 //! to rows which are there, and bounds of partitions.
 
 use pg_query::protobuf::{
-    AConst, AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, Node, PartitionBoundSpec,
-    TypeCast, a_const,
+    AConst, AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, CreateStmt, Node,
+    PartitionBoundSpec, TypeCast, a_const,
 };
 use pg_query::{NodeEnum, ParserOptions, protobuf};
 
 use super::tree;
 use super::{Captured, Object};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::pg::quote::readable_ident;
 
 /// A column that is added with the source's value as its default, and gets its own default afterwards.
 pub struct Computed {
@@ -76,6 +77,20 @@ fn is_read_once(default: &Node) -> bool {
     }
 }
 
+/// Columns of a new table whose default is a time that is read when it is defined: the source does not tell which it
+/// was, and the destination reads its own.
+pub fn read_anew(create: &CreateStmt) -> Option<String> {
+    let columns = create.table_elts.iter().filter_map(|element| match element.node.as_ref() {
+        Some(NodeEnum::ColumnDef(column)) => Some(column),
+        // A constraint.
+        _ => None,
+    });
+    let is_anew = |default: &Node| is_read_once(default) && tree::is_computed(default);
+    let mut anew = columns.filter(|column| default_of(column).is_some_and(is_anew));
+    let column = readable_ident(&anew.next()?.colname);
+    Some(format!("the default of {column} is the time at which the destination made the table"))
+}
+
 /// The altered table's own value goes before those of its children.
 fn missing_value<'a>(captured: &'a Captured, column: &str) -> Option<&'a String> {
     let is_table = |object: &&Object| object.kind == "table" && !object.dropped;
@@ -132,7 +147,7 @@ pub fn fix_bound(bound: &mut PartitionBoundSpec, captured: &Captured) -> Result<
         None => captured.facts.bounds.values().next(),
     };
     let Some(told) = told else {
-        return Err(crate::error::Error::rejected(
+        return Err(Error::rejected(
             "the bounds of a partition are computed, and the source did not say what they came to; make the \
              partition at the destination by hand, then skip the statement",
         ));

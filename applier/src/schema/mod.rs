@@ -58,6 +58,7 @@ pub use read::{Destination, Source};
 pub use roles_at::Roles;
 pub use scope::{Chosen, Wanted};
 pub use side_by_side::{Copied, everything_copied};
+pub use split::whole_name;
 pub use step::Pass;
 pub use tool::Tool;
 

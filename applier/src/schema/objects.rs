@@ -43,6 +43,15 @@ object(catalog, oid, namespace, name) AS (
   UNION ALL SELECT 3602, oid, cfgnamespace, cfgname FROM pg_catalog.pg_ts_config WHERE oid >= 16384
   UNION ALL SELECT 3764, oid, tmplnamespace, tmplname FROM pg_catalog.pg_ts_template WHERE oid >= 16384
   UNION ALL SELECT 3381, oid, stxnamespace, stxname FROM pg_catalog.pg_statistic_ext
+  UNION ALL SELECT 2606, o.oid, c.relnamespace, c.relname || ' ' || o.conname
+    FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_class c ON c.oid = o.conrelid WHERE c.oid >= 16384
+  UNION ALL SELECT 2620, o.oid, c.relnamespace, c.relname || ' ' || o.tgname
+    FROM pg_catalog.pg_trigger o JOIN pg_catalog.pg_class c ON c.oid = o.tgrelid WHERE NOT o.tgisinternal
+  UNION ALL SELECT 2618, o.oid, c.relnamespace, c.relname || ' ' || o.rulename
+    FROM pg_catalog.pg_rewrite o JOIN pg_catalog.pg_class c ON c.oid = o.ev_class
+    WHERE c.oid >= 16384 AND o.rulename <> '_RETURN'
+  UNION ALL SELECT 3256, o.oid, c.relnamespace, c.relname || ' ' || o.polname
+    FROM pg_catalog.pg_policy o JOIN pg_catalog.pg_class c ON c.oid = o.polrelid
   UNION ALL SELECT 3079, oid, 0, extname FROM pg_catalog.pg_extension
   UNION ALL SELECT 2601, oid, 0, amname FROM pg_catalog.pg_am WHERE oid >= 16384
   UNION ALL SELECT 2612, oid, 0, lanname FROM pg_catalog.pg_language WHERE oid >= 16384

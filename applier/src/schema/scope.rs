@@ -9,6 +9,7 @@ use super::left_out::{self, LeftOut, Verdict};
 use super::objects::{Name, Named, Present};
 use super::order::ById;
 use super::roles_at::Roles;
+use super::split::first_name;
 use super::toc::{Archive, Entry};
 use super::{Renaming, identity};
 use crate::config::Scope;
@@ -102,8 +103,14 @@ impl Ends<'_> {
         let Some(name) = self.destination_name(entry) else { return false };
         match entry.kind {
             Kind::Schema => self.has_schema(&name.1),
-            _ => self.present.has(entry.catalog, &name) && !self.made.contains(&self.names[&entry.id]),
+            _ => self.present.has(entry.catalog, &name) && !self.is_made(entry),
         }
+    }
+
+    /// Whether the task made it, or the first half of it.
+    fn is_made(&self, entry: &Entry) -> bool {
+        let object = &self.names[&entry.id];
+        self.made.contains(object) || self.made.contains(&first_name(&entry.kind, object))
     }
 
     /// The table that an entry belongs to: by the catalogs, else by the first thing that it depends on.

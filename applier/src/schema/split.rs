@@ -18,6 +18,11 @@ pub fn first_name(kind: &Kind, object: &str) -> String {
     }
 }
 
+/// The name of the whole, by what a step is called.
+pub fn whole_name(step: &str) -> &str {
+    step.strip_prefix("UNCHECKED ").or_else(|| step.strip_prefix("INDEX OF ")).unwrap_or(step)
+}
+
 /// What an entry runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pieces {

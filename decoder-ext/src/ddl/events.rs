@@ -130,12 +130,20 @@ unsafe fn begin_unhooked(tree: *mut Node) {
     frame::push(frame);
 }
 
-/// The frame of the statement, which `start` has begun unless the triggers were switched on within it.
+/// The frame of the statement, which `start` has begun unless that trigger is switched off.
 unsafe fn ensure(tree: *mut Node) {
-    if frame::innermost(|frame| frame.started) != Some(true) {
+    if frame::innermost(|frame| frame.started = true).is_none() {
         // SAFETY: live, the caller's promise.
         unsafe { begin_unhooked(tree) };
     }
+}
+
+/// Writes the row of the innermost statement, of which no event trigger will speak, before it is done.
+pub fn tell() {
+    let Some(mut frame) = frame::pop() else { return };
+    session::as_owner(|| write::log(&frame, &Done::unknown()));
+    frame.started = true;
+    frame::push(frame);
 }
 
 /// Writes a mark of the innermost statement. The first one names them all.

@@ -61,9 +61,20 @@ impl Frame {
     }
 }
 
-/// A statement begins within those that run.
-pub fn push(frame: Frame) {
-    FRAMES.with_borrow_mut(|frames| frames.push(frame));
+/// A statement begins within those that run. Gives how many run then.
+pub fn push(frame: Frame) -> usize {
+    FRAMES.with_borrow_mut(|frames| {
+        frames.push(frame);
+        frames.len()
+    })
+}
+
+/// The statement that began as the `depth`th is done, and with it all that began within it.
+pub fn pop_at(depth: usize) -> Option<Frame> {
+    FRAMES.with_borrow_mut(|frames| {
+        frames.truncate(depth);
+        if frames.len() == depth { frames.pop() } else { None }
+    })
 }
 
 /// The innermost statement is done.

@@ -53,9 +53,9 @@ macro_rules! hook {
         ) {
             // SAFETY: PostgreSQL's arguments, passed on. No destructors here.
             unsafe {
-                let framed = context != PROCESS_UTILITY_SUBCOMMAND
-                    && (kind::is_definition((*(*pstmt).utilityStmt).type_) || node::explains((*pstmt).utilityStmt))
-                    && enter(pstmt, query);
+                let may_be_ours = context != PROCESS_UTILITY_SUBCOMMAND
+                    && (kind::is_definition((*(*pstmt).utilityStmt).type_) || node::explains((*pstmt).utilityStmt));
+                let depth = if may_be_ours { enter(pstmt, query) } else { 0 };
                 match NEXT {
                     Some(next) => {
                         next(pstmt, query, $($read_only,)? context, params, environment, receiver, completion);
@@ -64,8 +64,8 @@ macro_rules! hook {
                         pstmt, query, $($read_only,)? context, params, environment, receiver, completion,
                     ),
                 }
-                if framed {
-                    leave(pstmt);
+                if depth > 0 {
+                    leave(pstmt, depth);
                 }
             }
         }
@@ -77,29 +77,32 @@ hook!();
 #[cfg(not(feature = "pg13"))]
 hook!(read_only_tree);
 
-/// The statement begins. Whether it is one to capture, which `leave` must then be told.
+/// The statement begins. Gives its depth among those that run, which `leave` must be told; 0 if it is not captured.
 #[pg_guard]
-unsafe extern "C-unwind" fn enter(pstmt: *mut PlannedStmt, query: *const c_char) -> bool {
+unsafe extern "C-unwind" fn enter(pstmt: *mut PlannedStmt, query: *const c_char) -> usize {
     // SAFETY: PostgreSQL's arguments: a live statement and its source text.
     unsafe {
         let tree = (*pstmt).utilityStmt;
         let explained = node::explained(tree);
         if explained.is_none() && node::explains(tree) || !session::is_capturing() {
-            return false;
+            return 0;
         }
         let own = text::own(tree, query, (*pstmt).stmt_location, (*pstmt).stmt_len);
-        frame::push(frame::Frame::new(explained.unwrap_or(tree), own, settings::now(), true));
+        let depth = frame::push(frame::Frame::new(explained.unwrap_or(tree), own, settings::now(), true));
         if let Some(explained) = explained {
             events::foretell(explained);
         }
+        if kind::is_beyond_recall((*tree).type_) {
+            events::tell();
+        }
+        depth
     }
-    true
 }
 
 /// The statement is done. No event trigger told of it if there is none for its kind, or if they are switched off.
 #[pg_guard]
-unsafe extern "C-unwind" fn leave(pstmt: *mut PlannedStmt) {
-    let Some(frame) = frame::pop() else { return };
+unsafe extern "C-unwind" fn leave(pstmt: *mut PlannedStmt, depth: usize) {
+    let Some(frame) = frame::pop_at(depth) else { return };
     // SAFETY: live until the hook returns.
     let tree = unsafe { (*pstmt).utilityStmt };
     // SAFETY: as above.

@@ -94,6 +94,11 @@ fn is_beyond_triggers(tag: NodeTag) -> bool {
     )
 }
 
+/// Whether such a statement removes files before its transaction ends: nothing may fail between the two.
+pub fn is_beyond_recall(tag: NodeTag) -> bool {
+    matches!(tag, NodeTag::T_DropdbStmt | NodeTag::T_DropTableSpaceStmt)
+}
+
 /// Whether the text of such statements is not kept: passwords and connections, and what belongs to the server as a whole.
 pub fn is_secret(tag: NodeTag) -> bool {
     #[cfg(any(feature = "pg13", feature = "pg14"))]

@@ -190,7 +190,10 @@ pub unsafe fn writes_rows(tree: *mut Node) -> bool {
                 let create = &*tree.cast::<pg_sys::CreateExtensionStmt>();
                 pg_sys::get_extension_oid(create.extname, true) == pg_sys::InvalidOid
             }
-            tag => tag == NodeTag::T_AlterExtensionStmt,
+            tag => {
+                tag == NodeTag::T_AlterExtensionStmt
+                    && bytes((*tree.cast::<pg_sys::AlterExtensionStmt>()).extname) != OURS
+            }
         }
     }
 }

@@ -5,36 +5,35 @@ use super::frame::Frame;
 use super::spi::{self, Plan, Sight};
 use pgrx::pg_sys::{self, Datum, FLOAT8OID, INT8OID, TEXTOID};
 use std::ffi::CStr;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
 
 /// Rows are removed at a session's first statement and at each so manyth.
 const PRUNE_EVERY: u32 = 100;
 
 static LOG: Plan = Plan::new(
     "INSERT INTO walferry.ddl_log (lsn, captured_at, username, tag, objects, search_path, statement, withheld, settings,
-        facts, mark)
-    VALUES (pg_current_wal_insert_lsn(), clock_timestamp(), $1, $2, $6::jsonb, $3, $4, $5, $8::jsonb, $7::jsonb, $9)",
-    &[TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID],
+        facts, mark, id)
+    VALUES (pg_current_wal_insert_lsn(), clock_timestamp(), $1, $2, $6::jsonb, $3, $4, $5, $8::jsonb, $7::jsonb, $9, $10)",
+    &[TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID],
 );
 
 static BEGIN: Plan = Plan::new(
     "INSERT INTO walferry.ddl_mark (id, step, first, lsn, captured_at, username, tag, search_path, statement, withheld,
         settings)
-    SELECT n.id, 'begin', coalesce($7, n.id), pg_current_wal_insert_lsn(), clock_timestamp(), $1, $2, $3, $4, $5, $6::jsonb
-    FROM (SELECT nextval('walferry.ddl_mark_id_seq') AS id) n RETURNING id",
-    &[TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID],
+    VALUES ($8, 'begin', coalesce($7, $8), pg_current_wal_insert_lsn(), clock_timestamp(), $1, $2, $3, $4, $5, $6::jsonb)
+    RETURNING id",
+    &[TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID],
 );
 
 /// Rows of temporary tables are in no WAL.
 static REWRITE: Plan = Plan::new(
     "INSERT INTO walferry.ddl_mark (id, step, first, lsn, captured_at, username, tag, search_path, statement, withheld,
         settings, relation, reason)
-    SELECT n.id, 'rewrite', coalesce($7, n.id), pg_current_wal_insert_lsn(), clock_timestamp(), $1, $2, $3, $4, $5,
+    SELECT $8, 'rewrite', coalesce($7, $8), pg_current_wal_insert_lsn(), clock_timestamp(), $1, $2, $3, $4, $5,
         $6::jsonb, c.oid, pg_event_trigger_table_rewrite_reason()
-    FROM (SELECT nextval('walferry.ddl_mark_id_seq') AS id) n
-    JOIN pg_catalog.pg_class c ON c.oid = pg_event_trigger_table_rewrite_oid() AND c.relpersistence <> 't'
+    FROM pg_catalog.pg_class c WHERE c.oid = pg_event_trigger_table_rewrite_oid() AND c.relpersistence <> 't'
     RETURNING id",
-    &[TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID],
+    &[TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID],
 );
 
 /// Looks at the oldest rows only, and past those that another session removes now.
@@ -59,6 +58,19 @@ macro_rules! prune {
 
 static PRUNE: [Plan; 2] = [prune!("walferry.ddl_log"), prune!("walferry.ddl_mark")];
 
+/// Bits of an id that number the rows of one transaction; those above are the transaction's.
+const IN_TRANSACTION: u32 = 22;
+
+/// An id that no other row has, and that grows within a transaction.
+fn next_id() -> i64 {
+    static LAST: AtomicI64 = AtomicI64::new(0);
+    // SAFETY: guarded. Only the lowest 41 bits can be in use in the life of a cluster.
+    let transaction = unsafe { pg_sys::GetTopFullTransactionId() }.value as i64;
+    let id = (transaction << IN_TRANSACTION).max(LAST.load(Relaxed) + 1);
+    LAST.store(id, Relaxed);
+    id
+}
+
 /// Writes the row of a statement that is done.
 pub fn log(frame: &Frame, done: &Done) {
     let [user, tag, path, statement, withheld] = circumstances(frame);
@@ -76,6 +88,7 @@ pub fn log(frame: &Frame, done: &Done) {
             Some(facts),
             Some(settings),
             frame.mark.map(Datum::from),
+            Some(next_id().into()),
         ],
     );
     prune();
@@ -95,7 +108,8 @@ fn mark(plan: &Plan, frame: &Frame) -> Option<i64> {
     let [user, tag, path, statement, withheld] = circumstances(frame);
     let settings = Some(spi::text(&frame.settings.json));
     let first = frame.mark.map(Datum::from);
-    let rows = plan.run(Sight::Present, &[user, tag, path, statement, withheld, settings, first]);
+    let id = Some(next_id().into());
+    let rows = plan.run(Sight::Present, &[user, tag, path, statement, withheld, settings, first, id]);
     spi::number(rows.first()?.first())
 }
 

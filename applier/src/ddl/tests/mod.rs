@@ -4,6 +4,7 @@ mod kinds;
 mod names;
 mod values;
 
+use super::captured::Facts;
 use super::*;
 use crate::config::{Mapping, NamePattern, Objects};
 use crate::pg::Lsn;

@@ -83,6 +83,28 @@ fn names_with_and_without_schema() {
 }
 
 #[test]
+fn the_journal_tells_which_table_a_name_means() {
+    let mut task = database();
+    let view = || captured("CREATE VIEW", "CREATE VIEW v AS SELECT 1 FROM leads").path("a, crm");
+    assert_eq!(task.texts(&view()), [r#"CREATE VIEW v AS SELECT 1 FROM "eu"."leads_eu""#]);
+    task.map.set_table(("a".into(), "leads".into()), ("a".into(), "leads".into()));
+    assert_eq!(task.texts(&view()), ["CREATE VIEW v AS SELECT 1 FROM leads"]);
+}
+
+#[test]
+fn backslashes_of_old_strings() {
+    let old = |text: &str, table: &str| {
+        let mut captured = captured("COMMENT", text).of(vec![object("table", table, 5)]);
+        captured.settings = vec![("standard_conforming_strings".into(), "off".into())];
+        captured
+    };
+    let plain = r"COMMENT ON TABLE t IS 'a\'b'";
+    assert_eq!(database().texts(&old(plain, "public.t")), [plain]);
+    let mapped = old(r"COMMENT ON TABLE sales.t IS 'a\b'", "sales.t");
+    assert!(database().error(&mapped).contains("standard_conforming_strings"));
+}
+
+#[test]
 fn the_search_path_is_mapped() {
     let path = |path: &str| {
         database().run(&captured("CREATE TYPE", "CREATE TYPE t AS (a int)").path(path)).search_path

@@ -52,6 +52,17 @@ fn a_default_of_a_column_that_may_be_there() {
 }
 
 #[test]
+fn a_default_that_nobody_tells() {
+    let create = captured("CREATE TABLE", "CREATE TABLE t (a int, b timestamptz DEFAULT 'now')");
+    let run = database().run(&create);
+    assert_eq!(run.warnings, ["the default of b is the time at which the destination made the table"]);
+    assert_eq!(run.statements, ["CREATE TABLE t (a int, b timestamptz DEFAULT 'now')"]);
+    let create =
+        captured("CREATE TABLE", "CREATE TABLE t (b timestamptz DEFAULT now(), c text DEFAULT 'a'::text)");
+    assert!(database().run(&create).warnings.is_empty());
+}
+
+#[test]
 fn bounds_of_the_source() {
     let bound = "FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')";
     let mut create = captured(

@@ -15,7 +15,7 @@ use crate::run::sides::{Sides, application_name};
 use crate::schema::roles::{self, Which};
 use crate::schema::{
     Copied, Destination, LeftOut, Maker, Note, Outcome, Pass, Plan, Report, Roles, Source, Tool, Wanted,
-    end_leftovers, everything_copied,
+    end_leftovers, everything_copied, whole_name,
 };
 use crate::select::{Choice, Names};
 use crate::state::definitions::{self, DefinitionState};
@@ -199,7 +199,7 @@ impl Work {
         there
             .iter()
             .for_each(|object| tracing::warn!("{object} is at the destination already, and used as it is"));
-        self.plan.steps.retain(|step| !there.contains(step.object.as_str()));
+        self.plan.steps.retain(|step| !there.contains(whole_name(&step.object)));
     }
 
     /// Carries the roles over, then plans again: what hung on a missing role has one now.
