@@ -63,9 +63,11 @@ impl Corpus {
         let lsn = error.split(" at ").nth(1).and_then(|rest| rest.split([':', ' ', ')']).next());
         let lsn = lsn.unwrap_or_else(|| panic!("no position is named: {error}")).to_owned();
         println!("    stopped: {error}");
-        self.found.insert(error);
         self.task.walferry(&["skip", &lsn]).expect_status(0);
-        wait_until("the task goes on", Duration::from_secs(120), || self.task.status()["phase"] != "failed");
+        wait_until("the task goes on", Duration::from_secs(120), || {
+            self.task.status()["error"].as_str() != Some(&error)
+        });
+        self.found.insert(error);
     }
 
     fn compare(&mut self, name: &str, written: u64) {

@@ -176,7 +176,7 @@ fn names_are_mapped_qualified_or_not() {
     }
     assert_eq!(task.destination.value("SELECT archive.count_orders()"), "2");
     let refers = "SELECT string_agg(confrelid::regclass::text, ',' ORDER BY conname) FROM pg_constraint WHERE conrelid = 'archive.fresh'::regclass AND contype = 'f'";
-    assert_eq!(task.destination.value(refers), "archive.ordered,crm.leads_eu");
+    assert_eq!(task.destination.value(refers), "crm.leads_eu,archive.ordered");
     assert_eq!(task.destination.value("SELECT count(*) FROM pg_namespace WHERE nspname = 'sales'"), "0");
 }
 
