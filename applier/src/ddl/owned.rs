@@ -1,10 +1,13 @@
 //! What went with something else: DROP OWNED as the drops that it came to, and tables that are elsewhere at the
 //! destination than what they went with.
 
+use pg_query::NodeEnum;
+use pg_query::protobuf::{Node, RoleSpecType};
+
 use super::known::Known;
-use super::{Object, identity};
+use super::{Captured, Object, identity};
 use crate::error::Result;
-use crate::pg::quote::ident;
+use crate::pg::quote::{ident, literal};
 use crate::schema::rewrite::{NameMap, Rewriter};
 
 /// The word that DROP has for a type of object; none for what cannot be dropped by itself.
@@ -56,6 +59,29 @@ pub fn drops(known: &Known<'_>, map: &NameMap) -> Result<Vec<String>> {
         Some(format!("DROP {word} IF EXISTS {} CASCADE", object.identity))
     });
     texts.map(|text| Ok(rewriter.rewrite(&text)?.sql)).collect()
+}
+
+/// DROP OWNED also revokes what the role was granted. At the destination it may own what the task knows nothing of, so it is
+/// run there only once it owns nothing; a role that the destination does not have was granted nothing.
+pub fn revoke(role: &Node, captured: &Captured) -> Option<String> {
+    let Some(NodeEnum::RoleSpec(spec)) = &role.node else { return None };
+    let name = match RoleSpecType::try_from(spec.roletype).ok()? {
+        RoleSpecType::RolespecCstring => spec.rolename.clone(),
+        RoleSpecType::RolespecCurrentUser
+        | RoleSpecType::RolespecCurrentRole
+        | RoleSpecType::RolespecSessionUser => captured.username.clone(),
+        RoleSpecType::RolespecPublic | RoleSpecType::Undefined => return None,
+    };
+    let body = format!(
+        "BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) {} AND NOT EXISTS \
+         (SELECT FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_database b ON b.oid OPERATOR(pg_catalog.=) d.dbid \
+          WHERE d.refobjid OPERATOR(pg_catalog.=) r.oid AND d.deptype OPERATOR(pg_catalog.=) 'o' \
+          AND b.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())) \
+         THEN DROP OWNED BY {}; END IF; END",
+        literal(&name),
+        ident(&name)
+    );
+    Some(format!("DO {}", literal(&body)))
 }
 
 /// Tables that went with a schema, an extension or an owner, and that the destination has elsewhere: in scope `tables`

@@ -1,6 +1,6 @@
 //! Decides about one statement: carried or not, in scope or not, what is taken out of it and put into it, its names.
 
-use pg_query::protobuf::AlterTableStmt;
+use pg_query::protobuf::{AlterTableStmt, Node};
 use pg_query::{NodeEnum, ParserOptions};
 use std::thread;
 
@@ -10,7 +10,7 @@ use super::values::Computed;
 use super::{Around, Captured, Leave, Plan, Run};
 use super::{alter, kinds, lists, names, owned, scope, storage, tree, values};
 use crate::error::{Error, Result};
-use crate::pg::quote::{literal, readable_ident};
+use crate::pg::quote::literal;
 use crate::schema::rewrite::{NameMap, Rewriter};
 
 /// Expressions may be nested deeply; the walks are recursive.
@@ -105,8 +105,8 @@ struct Edited<'a> {
 
 impl Edited<'_> {
     fn plan(mut self, known: &Known<'_>, map: &NameMap) -> Result<Plan> {
-        if let NodeEnum::DropOwnedStmt(_) = self.node {
-            return drop_owned(known, map);
+        if let NodeEnum::DropOwnedStmt(stmt) = &self.node {
+            return drop_owned(&stmt.roles, known, map);
         }
         if kinds::makes_table_from_query(&self.node) {
             return Ok(run(Vec::new(), None, Vec::new(), known));
@@ -290,13 +290,13 @@ fn unless_there(table: &str, column: &str, statements: &[String]) -> String {
     format!("DO {}", literal(&body))
 }
 
-fn drop_owned(known: &Known<'_>, map: &NameMap) -> Result<Plan> {
-    let drops = owned::drops(known, map)?;
-    if drops.is_empty() {
+fn drop_owned(roles: &[Node], known: &Known<'_>, map: &NameMap) -> Result<Plan> {
+    let mut statements = owned::drops(known, map)?;
+    if known.database {
+        statements.extend(roles.iter().filter_map(|role| owned::revoke(role, known.captured)));
+    }
+    if statements.is_empty() {
         return Ok(left_but_strays("nothing that it dropped belongs to the task".to_owned(), known, map));
     }
-    let role = readable_ident(&known.captured.username);
-    let warning =
-        format!("what was granted to the owners by others is not revoked (DROP OWNED, run as {role})");
-    Ok(run(drops, None, vec![warning], known))
+    Ok(run(statements, None, Vec::new(), known))
 }

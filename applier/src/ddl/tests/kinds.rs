@@ -242,12 +242,14 @@ fn drop_owned_is_what_it_dropped() {
     ]);
     let run = database().run(&drop);
     assert_eq!(
-        run.statements,
+        run.statements[..2],
         [
             r#"DROP TABLE IF EXISTS "archive".orders CASCADE"#,
             r#"DROP FUNCTION IF EXISTS "archive".f(integer) CASCADE"#
         ]
     );
+    let [revoke] = &run.statements[2..] else { panic!("{:?}", run.statements) };
+    assert!(revoke.starts_with("DO ") && revoke.contains(r#"THEN DROP OWNED BY "joe""#), "{revoke}");
 }
 
 #[test]
