@@ -63,6 +63,8 @@ fn strings_of_several_statements_and_prepared_ones() {
          PREPARE p AS SELECT id * 2 AS twice FROM t WHERE id > $1; CREATE TABLE e AS EXECUTE p(10); DEALLOCATE p;
          DO $$ BEGIN EXECUTE 'CREATE TABLE f (id integer PRIMARY KEY); INSERT INTO f VALUES (1); ALTER TABLE f ADD COLUMN w integer; INSERT INTO f VALUES (2, 2)'; END $$;
          EXPLAIN ANALYZE CREATE TABLE g AS SELECT id, random() FROM t;
+         EXPLAIN (ANALYZE, COSTS OFF) CREATE MATERIALIZED VIEW h AS SELECT id FROM t;
+         INSERT INTO t VALUES (77); REFRESH MATERIALIZED VIEW h;
 ",
         APART,
     );
