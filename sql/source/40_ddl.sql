@@ -154,7 +154,7 @@ AS $$
 DECLARE
     trigger name;
 BEGIN
-    FOREACH trigger IN ARRAY ARRAY['walferry_ddl_command_start', 'walferry_ddl_command_end', 'walferry_sql_drop',
+    FOREACH trigger IN ARRAY ARRAY['walferry_ddl_command_start', '!walferry_ddl_command_end', 'walferry_sql_drop',
         'walferry_table_rewrite'] LOOP
         EXECUTE pg_catalog.format('ALTER EVENT TRIGGER %I ', trigger) || state;
     END LOOP;
@@ -196,7 +196,7 @@ LANGUAGE sql STABLE
 SET search_path = ''
 AS $$
     SELECT pg_catalog.count(*) = 4 FROM pg_catalog.pg_event_trigger
-    WHERE evtname IN ('walferry_ddl_command_start', 'walferry_ddl_command_end', 'walferry_sql_drop',
+    WHERE evtname IN ('walferry_ddl_command_start', '!walferry_ddl_command_end', 'walferry_sql_drop',
         'walferry_table_rewrite') AND evtenabled = 'A'
 $$;
 
@@ -210,8 +210,9 @@ REVOKE ALL ON FUNCTION walferry.ddl_command_start(), walferry.ddl_command_end(),
 -- Last: until they are disabled they are in force.
 CREATE EVENT TRIGGER walferry_ddl_command_start ON ddl_command_start EXECUTE FUNCTION walferry.ddl_command_start();
 ALTER EVENT TRIGGER walferry_ddl_command_start DISABLE;
-CREATE EVENT TRIGGER walferry_ddl_command_end ON ddl_command_end EXECUTE FUNCTION walferry.ddl_command_end();
-ALTER EVENT TRIGGER walferry_ddl_command_end DISABLE;
+-- Triggers fire by their names: a statement is written before what a user's trigger makes of it.
+CREATE EVENT TRIGGER "!walferry_ddl_command_end" ON ddl_command_end EXECUTE FUNCTION walferry.ddl_command_end();
+ALTER EVENT TRIGGER "!walferry_ddl_command_end" DISABLE;
 CREATE EVENT TRIGGER walferry_sql_drop ON sql_drop EXECUTE FUNCTION walferry.ddl_sql_drop();
 ALTER EVENT TRIGGER walferry_sql_drop DISABLE;
 CREATE EVENT TRIGGER walferry_table_rewrite ON table_rewrite EXECUTE FUNCTION walferry.ddl_table_rewrite();

@@ -162,7 +162,7 @@ pub struct Round {
     pub permits: Arc<Semaphore>,
     /// Which snapshots there are.
     pub reading: Reading,
-    /// With a shared snapshot: the session that has it and the locks of all tables, in a transaction (rule 24).
+    /// The session that has the locks of all tables (rule 24), and the snapshot if that is shared, in a transaction.
     pub holder: Option<Raw>,
     /// What happens to rows that are at the destination already.
     pub existing: Existing,

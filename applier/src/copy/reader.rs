@@ -19,7 +19,7 @@ pub(super) struct Source {
     pub conninfo: Conninfo,
     pub session: Session,
     pub reading: Reading,
-    /// Has the locks of all tables in a transaction with the shared snapshot. Whoever waits behind one of them (an ALTER
+    /// Has the locks of all tables, in a transaction with the shared snapshot if there is one. Whoever waits behind one of them (an ALTER
     /// TABLE) keeps our other sessions from the table, but not this one.
     pub holder: Mutex<Option<Raw>>,
 }
@@ -93,25 +93,32 @@ impl Source {
     fn lock(&self, table: &CopyTable, lock: Lock) -> String {
         let sql = format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", table.source.qualified());
         match (&self.reading, lock) {
-            (Reading::Own, _) => format!("{BEGIN}; {sql}; "),
-            (Reading::Shared { .. }, Lock::Held) => format!("{SAVEPOINT}; "),
+            (Reading::Shared { .. } | Reading::Own, Lock::Held) => format!("{SAVEPOINT}; "),
             (Reading::Shared { .. }, Lock::Wait) => format!("{sql}; "),
             (Reading::Shared { .. }, Lock::Try) => {
                 format!("{SAVEPOINT}; {sql} NOWAIT; RELEASE {SAVEPOINT}; ")
             }
+            (Reading::Own, Lock::Wait) => format!("{BEGIN}; {sql}; "),
+            (Reading::Own, Lock::Try) => format!("{BEGIN}; {sql} NOWAIT; "),
         }
     }
 
-    /// The transaction, and with it the snapshot and the locks before, goes on, whatever the part has run into.
-    pub async fn restore(&self, raw: &mut Raw) -> Result<()> {
-        raw.simple(&format!("ROLLBACK TO {SAVEPOINT}; RELEASE {SAVEPOINT}")).await.map(|_| ())
+    /// A transaction that has locks, or the shared snapshot, goes on, whatever the part has run into.
+    pub async fn restore(&self, raw: &mut Raw, lock: Lock) -> Result<()> {
+        let sql = match (&self.reading, lock) {
+            (Reading::Shared { .. }, _) | (Reading::Own, Lock::Held) => {
+                format!("ROLLBACK TO {SAVEPOINT}; RELEASE {SAVEPOINT}")
+            }
+            (Reading::Own, Lock::Try | Lock::Wait) => "ROLLBACK".to_owned(),
+        };
+        raw.simple(&sql).await.map(|_| ())
     }
 
     /// Ends what [`Source::begin`] began.
-    pub async fn end(&self, raw: &mut Raw) -> Result<()> {
-        match self.reading {
-            Reading::Shared { .. } => Ok(()),
-            Reading::Own => raw.commit("COMMIT").await,
+    pub async fn end(&self, raw: &mut Raw, lock: Lock) -> Result<()> {
+        match (&self.reading, lock) {
+            (Reading::Shared { .. }, _) | (Reading::Own, Lock::Held) => Ok(()),
+            (Reading::Own, Lock::Try | Lock::Wait) => raw.commit("COMMIT").await,
         }
     }
 }

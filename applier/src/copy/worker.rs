@@ -173,7 +173,7 @@ impl Worker {
         self.shared.gate.claimed(job.table.source.oid, job.part.part);
         match self.shared.source.begin(&mut source, &job.table, Lock::Try).await {
             Err(Refusal::Locked) => {
-                self.shared.source.restore(&mut source).await.map_err(at_source)?;
+                self.shared.source.restore(&mut source, Lock::Try).await.map_err(at_source)?;
                 self.source = Some(source);
                 self.copy_locked(job, tally).await
             }
@@ -199,7 +199,7 @@ impl Worker {
         match (lock, &landed) {
             // One table's trouble must not cost all others their locks and their snapshot.
             (Lock::Held, Ok(_) | Err(Trouble::Changed | Trouble::Table(_))) => {
-                shared.source.restore(&mut source).await.map_err(at_source)?;
+                shared.source.restore(&mut source, lock).await.map_err(at_source)?;
                 *holder = Some(source);
             }
             (Lock::Try | Lock::Wait, Ok(_)) => self.source = Some(source),
@@ -233,7 +233,7 @@ impl Worker {
         let finished = shared.destination.finish(&mut destination, &job.table, &job.part, &mut landed).await;
         finished.map_err(|error| at_table(&job.table, &writer::statement(&job.table), error))?;
         self.destination = Some(destination);
-        shared.source.end(source).await.map_err(at_source)?;
+        shared.source.end(source, lock).await.map_err(at_source)?;
         Ok(landed)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::choose::Choices;
-use super::full::{Definitions, Hanging, Locks, ROUNDS, Report, Rows, moment};
+use super::full::{Definitions, Hanging, Locks, ROUNDS, Report, Rows, changes_since, moment};
 use super::sides::{Sides, application_name};
 use super::{Task, gates, source};
 use crate::apply::Gate;
@@ -15,7 +15,7 @@ use crate::apply::gate::{State, Table};
 use crate::catalog;
 use crate::copy::{self, CopyTable, Ended, Outcome, Progress, Reading};
 use crate::error::{Error, Result};
-use crate::pg::{Lsn, Session, Snapshot, client};
+use crate::pg::{Lsn, Raw, Session, Snapshot, client};
 use crate::state::parts;
 use crate::state::tables::{self, Chosen, TableProgress, TableState};
 
@@ -43,12 +43,7 @@ pub async fn run(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<bool
 
 async fn join(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<()> {
     let sides = Sides::reach(task).await?;
-    let locks = lock(task, &sides, &choices.joining).await?;
-    let keeper = moment(task, &sides).await?;
-    source::heartbeat(&sides.source_client).await?;
-    reach(task, keeper.lsn).await;
-    let mut definitions = Definitions::read(task, &sides, &keeper, &choices.chosen).await?;
-    drop(keeper);
+    let (mut definitions, locks) = defined(task, &sides, choices).await?;
     definitions.leave_present();
     gate.define_all();
     let dropped = dropped(&sides, &choices.joining).await?;
@@ -58,8 +53,7 @@ async fn join(task: &Task, choices: &Choices, gate: Arc<Gate>) -> Result<()> {
     tell(&definitions.rest_of_hanging(Hanging::Keys).await?);
     // A round that breaks leaves parts of which nobody knows whether they landed: only another session finds out.
     let copying = Copying { task, sides: &sides, choices, gate, made: definitions.are_made() };
-    let failed = copying.run().await.map_err(|error| Error::unreachable(error.to_string()))?;
-    drop(locks);
+    let failed = copying.run(locks).await.map_err(|error| Error::unreachable(error.to_string()))?;
     let horizon = parts::horizon(&sides.destination_client, task.config.task.name.as_str()).await?;
     let horizon = horizon.unwrap_or(Lsn::ZERO);
     tracing::info!(lsn = %horizon, "the rows of the tables that join are there; making them level");
@@ -80,6 +74,22 @@ async fn reach(task: &Task, lsn: Lsn) {
     while task.shared.applied_lsn() < lsn {
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// The definitions as of a moment that the stream has passed, and locks that keep the tables as they are there.
+async fn defined(task: &Task, sides: &Sides, choices: &Choices) -> Result<(Definitions, Locks)> {
+    for _ in 0..ROUNDS {
+        let keeper = moment(task, sides).await?;
+        source::heartbeat(&sides.source_client).await?;
+        reach(task, keeper.lsn).await;
+        // pg_dump comes before the locks: behind them it would wait for whoever waits for us.
+        let definitions = Definitions::read(task, sides, &keeper, &choices.chosen).await?;
+        let locks = lock(task, sides, &choices.joining).await?;
+        if changes_since(task, sides, &keeper.sees).await? == 0 {
+            return Ok((definitions, locks));
+        }
+    }
+    Err(Error::unreachable("definitions change at the source all the time; trying again"))
 }
 
 /// Keeps the tables from being altered until their rows are there.
@@ -120,7 +130,8 @@ struct Copying<'a> {
 impl Copying<'_> {
     /// Copies until nothing is left but what fails, by the oid at the source. A table that is altered or emptied meanwhile is
     /// planned anew.
-    async fn run(&self) -> Result<HashMap<u32, String>> {
+    async fn run(&self, locks: Locks) -> Result<HashMap<u32, String>> {
+        let mut holder = Some(locks.session);
         let joining = &self.choices.joining;
         let progress = Arc::new(Progress::default());
         let mut report = Report::new(self.task, joining, true).await?;
@@ -135,7 +146,7 @@ impl Copying<'_> {
         for _ in 0..ROUNDS {
             let (tables, ended) = tokio::select! {
                 broken = report.run(|| progress.report()) => return Err(broken),
-                ended = self.round(&rows, &mut failed) => ended?,
+                ended = self.round(&rows, holder.take(), &mut failed) => ended?,
             };
             report.end(progress.report()).await?;
             rows.note_rowless(&tables).await?;
@@ -153,6 +164,7 @@ impl Copying<'_> {
     async fn round(
         &self,
         rows: &Rows<'_>,
+        holder: Option<Raw>,
         failed: &mut HashMap<u32, String>,
     ) -> Result<(Vec<Arc<CopyTable>>, Vec<u32>)> {
         let asker = client(&self.task.source, Session::query(&application_name(self.task))).await?;
@@ -170,7 +182,7 @@ impl Copying<'_> {
         }
         let tables = work.tables.clone();
         let (finished, mut ended) = mpsc::unbounded_channel();
-        let copying = rows.run(work, Reading::Own, None, Arc::new(Glue(self.gate.clone())), finished);
+        let copying = rows.run(work, Reading::Own, holder, Arc::new(Glue(self.gate.clone())), finished);
         let mut changed = Vec::new();
         let listening = async {
             while let Some(Ended { oid, outcome }) = ended.recv().await {

@@ -58,7 +58,7 @@ macro_rules! shown {
                     p.temporary OR coalesce(p.schema LIKE 'pg\\_temp%', false)
                         OR coalesce(t.relpersistence = 't', false) AS passing,
                     coalesce(p.schema = 'walferry' OR p.name = 'walferry' AND p.type IN ('schema', 'extension')
-                        OR p.type = 'event trigger' AND p.name LIKE 'walferry\\_%'
+                        OR p.type = 'event trigger' AND ltrim(p.name, '!') LIKE 'walferry\\_%'
                         OR t.relnamespace = 'walferry'::regnamespace
                         OR p.schema LIKE 'pg\\_toast%', false) AS ours
                 FROM placed p LEFT JOIN LATERAL

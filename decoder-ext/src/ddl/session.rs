@@ -42,7 +42,7 @@ pub fn is_capturing() -> bool {
 /// Whether the event triggers are switched on, which stand for all of the capture.
 fn is_enabled() -> bool {
     const DISABLED: u8 = b'D';
-    let name = c"walferry_ddl_command_end";
+    let name = c"!walferry_ddl_command_end";
     // SAFETY: guarded; a tuple of this cache is a pg_event_trigger row until it is released.
     unsafe {
         let cache = pg_sys::SysCacheIdentifier::EVENTTRIGGERNAME as i32;

@@ -13,6 +13,8 @@ use crate::pg::{Lsn, quote};
 #[derive(Debug, Default)]
 pub struct Open {
     statements: Vec<Begun>,
+    /// Tables that statements of the transaction have made.
+    made: HashSet<u32>,
     /// Statements were read.
     any: bool,
 }
@@ -96,7 +98,7 @@ impl Open {
             // The destination's own script writes them.
             return Ok(false);
         }
-        if !relation.created_here || runner.around.definitions.knows(relation.oid) {
+        if !relation.created_here || self.made.contains(&relation.oid) {
             return Ok(true);
         }
         self.fills(relation, runner).await
@@ -180,6 +182,8 @@ impl Open {
 
     /// The statement is done: what was not run while its rows came is run now.
     async fn done(&mut self, captured: &Captured, runner: &mut Runner<'_, '_>) -> Result<()> {
+        let made = captured.objects.iter().filter(|object| object.kind == "table" && !object.dropped);
+        self.made.extend(made.map(|object| object.oid));
         let at = captured.mark.and_then(|mark| self.statements.iter().position(|begun| begun.mark == mark));
         let Some(begun) = at.map(|at| self.statements.remove(at)) else {
             return runner.statement(captured).await.map(|_| ());

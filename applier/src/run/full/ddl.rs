@@ -39,7 +39,7 @@ pub async fn moment(task: &Task, sides: &Sides) -> Result<Keeper> {
 }
 
 /// How many statements were captured that a snapshot does not see.
-async fn changes_since(task: &Task, sides: &Sides, snapshot: &str) -> Result<i64> {
+pub async fn changes_since(task: &Task, sides: &Sides, snapshot: &str) -> Result<i64> {
     if !task.config.objects.ddl {
         return Ok(0);
     }

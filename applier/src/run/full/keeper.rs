@@ -23,17 +23,19 @@ pub struct Keeper {
     pub sees: String,
 }
 
-/// Tables that nobody alters for as long as this lives. Unlike a snapshot it does not hold vacuum back.
+/// Tables that nobody alters for as long as this lives. Its transaction has no snapshot and does not hold vacuum back, until
+/// a table must be read in it because somebody waits behind the lock.
 pub struct Locks {
-    _session: Raw,
+    /// The session that has them.
+    pub session: Raw,
 }
 
 impl Locks {
     /// Locks the tables; `None`: one of them is gone.
     pub async fn take(task: &Task, sides: &Sides, tables: &[(String, String)]) -> Result<Option<Self>> {
         let mut session = open(task, sides).await?;
-        session.simple("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY").await?;
-        Ok(lock_all(&mut session, tables).await?.then_some(Self { _session: session }))
+        session.simple(BEGIN).await?;
+        Ok(lock_all(&mut session, tables).await?.then_some(Self { session }))
     }
 }
 
@@ -81,9 +83,11 @@ async fn open(task: &Task, sides: &Sides) -> Result<Raw> {
 
 async fn begin(task: &Task, sides: &Sides) -> Result<Raw> {
     let mut raw = open(task, sides).await?;
-    raw.simple("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    raw.simple(BEGIN).await?;
     Ok(raw)
 }
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// The name by which others take the session's snapshot, and what it sees.
 async fn export(session: &mut Raw) -> Result<(String, String)> {

@@ -32,7 +32,7 @@ use crate::state::tasks::{self, Stage};
 use crate::state::{parts, progress};
 use crate::watch::phase;
 pub use again::copy_again;
-pub use ddl::moment;
+pub use ddl::{changes_since, moment};
 pub use definitions::{Definitions, Hanging};
 pub use done::drop_origins;
 pub use keeper::{Keeper, Locks};
@@ -205,10 +205,9 @@ impl Full<'_> {
                 made: round.definitions.are_made(),
                 progress: progress.clone(),
             };
-            let (keeper, locks) = (round.keeper.take(), round.locks.take());
+            let held = (round.keeper.take(), round.locks.take());
             let sources = std::mem::take(&mut round.sources);
-            let ending = rows::copy(&rows, sources, keeper, &round.definitions, self.begun().await?).await?;
-            drop(locks);
+            let ending = rows::copy(&rows, sources, held, &round.definitions, self.begun().await?).await?;
             self.problem(ending.problems);
             self.complete = ending.complete;
             if ending.changed.is_empty() {

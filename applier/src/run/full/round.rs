@@ -92,11 +92,11 @@ impl Round {
                 None => choose::select(task, &asker).await?,
             };
             let then = shapes_of(&asker, &chosen).await?;
+            let mut round = Self::read(task, sides, keeper, chosen).await?;
             let Some(locks) = Locks::take(task, sides, &names(&then)).await? else { continue };
             if is_changed(&then, &shapes(&sides.source_client).await?) {
                 continue;
             }
-            let mut round = Self::read(task, sides, keeper, chosen).await?;
             (round.keeper, round.locks) = (None, Some(locks));
             return Ok(round);
         }

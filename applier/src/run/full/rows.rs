@@ -6,13 +6,13 @@ use tokio::sync::mpsc;
 use tokio_postgres::Client;
 
 use super::definitions::{Definitions, Hanging};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Locks};
 use super::report::Report;
 use crate::catalog::source::SourceTable;
 use crate::config;
 use crate::copy::{self, CopyTable, Ended, Gate, Outcome, Progress, Reading, Round, Terms};
 use crate::error::{Error, Result};
-use crate::pg::{Lsn, Session, client, client_error, quote};
+use crate::pg::{Lsn, Raw, Session, client, client_error, quote};
 use crate::run::Task;
 use crate::run::sides::{Sides, application_name, writer_name};
 use crate::schema::Copied;
@@ -108,7 +108,7 @@ impl Rows<'_> {
         &self,
         work: Work,
         reading: Reading,
-        keeper: Option<Keeper>,
+        holder: Option<Raw>,
         gate: Arc<dyn Gate>,
         finished: mpsc::UnboundedSender<Ended>,
     ) -> Result<()> {
@@ -123,7 +123,7 @@ impl Rows<'_> {
             jobs: usize::from(self.task.config.copy.jobs.get()),
             permits: self.sides.permits.clone(),
             reading,
-            holder: keeper.map(|keeper| keeper.session),
+            holder,
             existing: self.task.config.copy.existing,
             limiter: self.task.limit.clone(),
             gate,
@@ -225,7 +225,7 @@ pub struct Ending {
 pub async fn copy(
     rows: &Rows<'_>,
     sources: Vec<SourceTable>,
-    keeper: Option<Keeper>,
+    (keeper, locks): (Option<Keeper>, Option<Locks>),
     definitions: &Definitions,
     begun: Lsn,
 ) -> Result<Ending> {
@@ -250,7 +250,8 @@ pub async fn copy(
     let (copied, waiting) = mpsc::unbounded_channel();
     let complete = work.problems.is_empty();
     let mut report = Report::new(rows.task, rows.chosen, false).await?;
-    let copying = rows.run(work, reading, keeper, Arc::new(copy::NoGate), finished);
+    let holder = keeper.map(|keeper| keeper.session).or(locks.map(|locks| locks.session));
+    let copying = rows.run(work, reading, holder, Arc::new(copy::NoGate), finished);
     let all = async {
         let telling = tell(ended, copied, complete);
         let telling = async { Ok(telling.await) };
