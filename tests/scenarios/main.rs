@@ -12,6 +12,7 @@ mod ddl_crash;
 mod ddl_errors;
 mod ddl_parts;
 mod ddl_places;
+mod ddl_random;
 mod ddl_rights;
 mod ddl_scope;
 mod ddl_stream;
