@@ -15,6 +15,7 @@ mod ddl_places;
 mod ddl_random;
 mod ddl_rights;
 mod ddl_scope;
+mod ddl_start;
 mod ddl_stream;
 mod ddl_tables;
 mod ddl_types;
