@@ -8,3 +8,16 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION walferry.ddl_since(pg_snapshot) IS 'How many captured statements a snapshot does not see';
+
+-- The tables that were changed since a position: the applier of a task that takes over an older slot knows them as they are
+-- now, and not as they were at the slot's position.
+CREATE FUNCTION walferry.ddl_tables_since(since pg_lsn) RETURNS SETOF oid
+LANGUAGE sql STABLE STRICT SECURITY DEFINER
+SET search_path = ''
+AS $$
+    SELECT DISTINCT coalesce(o.object OPERATOR(pg_catalog.->>) 'table', o.object OPERATOR(pg_catalog.->>) 'oid')::oid
+    FROM walferry.ddl_log l, pg_catalog.jsonb_array_elements(l.objects) AS o(object)
+    WHERE l.lsn OPERATOR(pg_catalog.>=) since AND o.object OPERATOR(pg_catalog.->>) 'oid' IS NOT NULL
+$$;
+
+COMMENT ON FUNCTION walferry.ddl_tables_since(pg_lsn) IS 'The tables that captured statements changed since a position';

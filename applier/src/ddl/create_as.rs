@@ -51,7 +51,7 @@ pub fn create_table(captured: &Captured, table: &(String, String), columns: &[Ne
 
 fn into(captured: &Captured) -> Result<IntoClause> {
     let text = captured.statement.as_deref().unwrap_or_default();
-    let into = match tree::statement(text, tree::options(captured))? {
+    let into = match tree::definition(captured, text)?.0 {
         NodeEnum::CreateTableAsStmt(create) => create.into,
         NodeEnum::SelectStmt(select) => leftmost(&select).cloned(),
         // No other statement makes a table from a query.

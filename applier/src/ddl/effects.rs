@@ -12,7 +12,8 @@ pub fn effects(captured: &Captured) -> Vec<Effect> {
     for table in tables {
         let effect = of_table(table);
         match effects.iter_mut().find(|known| oid(known) == Some(table.oid)) {
-            Some(known) => *known = merged(known, effect),
+            // The later word counts.
+            Some(known) => *known = effect,
             None => effects.push(effect),
         }
     }
@@ -27,7 +28,6 @@ fn of_table(table: &Object) -> Effect {
         oid: table.oid,
         schema: table.schema.clone().unwrap_or_default(),
         name: table.name.clone().unwrap_or_default(),
-        created: ["CREATE TABLE", "CREATE TABLE AS", "SELECT INTO"].contains(&table.command.as_str()),
     }
 }
 
@@ -35,16 +35,6 @@ fn oid(effect: &Effect) -> Option<u32> {
     match effect {
         Effect::Table { oid, .. } | Effect::Gone { oid } => Some(*oid),
         Effect::Schema { .. } => None,
-    }
-}
-
-/// The later word counts, but what was made stays made.
-fn merged(known: &Effect, later: Effect) -> Effect {
-    match (known, later) {
-        (Effect::Table { created: true, .. }, Effect::Table { oid, schema, name, .. }) => {
-            Effect::Table { oid, schema, name, created: true }
-        }
-        (_, later) => later,
     }
 }
 

@@ -114,8 +114,6 @@ pub enum Effect {
         schema: String,
         /// Its name.
         name: String,
-        /// The statement made it.
-        created: bool,
     },
     /// A table is gone.
     Gone {

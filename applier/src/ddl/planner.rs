@@ -49,7 +49,7 @@ fn unknown(tag: &str) -> Error {
 }
 
 fn planned(text: &str, known: &Known<'_>) -> Result<Plan> {
-    let node = tree::statement(text, tree::options(known.captured))?;
+    let (node, changed) = tree::definition(known.captured, text)?;
     if let Some(reason) = kinds::by_statement(&node, known.captured) {
         return Ok(Plan::Leave { why: Leave::NotCarried, reason });
     }
@@ -65,7 +65,7 @@ fn planned(text: &str, known: &Known<'_>) -> Result<Plan> {
         text,
         escapes,
         node,
-        changed: false,
+        changed,
         warnings: Vec::new(),
         computed: Vec::new(),
         sign: None,

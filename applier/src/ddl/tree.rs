@@ -32,6 +32,17 @@ pub fn statement(text: &str, options: ParserOptions) -> Result<NodeEnum> {
     }
 }
 
+/// What a captured statement defines, and whether that is not all of its text: EXPLAIN ANALYZE runs what it explains.
+///
+/// # Errors
+/// As [`statement`].
+pub fn definition(captured: &Captured, text: &str) -> Result<(NodeEnum, bool)> {
+    let node = statement(text, options(captured))?;
+    let NodeEnum::ExplainStmt(explain) = node else { return Ok((node, false)) };
+    let explained = explain.query.and_then(|query| query.node);
+    explained.map(|node| (node, true)).ok_or_else(|| unreadable("it explains nothing"))
+}
+
 fn unreadable(why: &str) -> Error {
     Error::rejected(format!(
         "a captured statement cannot be read: {why}; make the change at the destination by hand, then skip it"

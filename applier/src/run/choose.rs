@@ -3,11 +3,12 @@
 
 use std::collections::HashSet;
 use tokio_postgres::Client;
+use tokio_postgres::types::PgLsn;
 
 use super::{Task, source};
 use crate::config::{Mode, Scope};
 use crate::error::{Error, Result};
-use crate::pg::quote;
+use crate::pg::{Lsn, client_error, quote};
 use crate::select::{Choice, Names};
 use crate::state::tables::{self, Chosen, TableState};
 use crate::state::tasks;
@@ -21,14 +22,21 @@ pub struct Choices {
 }
 
 /// The tables of a task that follows: noted at the first start, changed when the configuration's choice has changed.
-pub async fn follow(task: &Task, source: &Client, destination: &Client) -> Result<Choices> {
+pub async fn follow(
+    task: &Task,
+    source: &Client,
+    destination: &Client,
+    progress: Lsn,
+) -> Result<Choices> {
     let name = task.config.task.name.as_str();
     let known = tables::read(destination, name).await?;
     let selection = selection(task)?;
     match tasks::selection(destination, name).await? {
         // The first start of mode incremental: the rows are there.
         None => {
-            let chosen = select(task, source).await?;
+            let mut chosen = select(task, source).await?;
+            let changed = changed_since(task, source, progress).await?;
+            chosen.retain(|table| !changed.contains(&table.source_oid));
             tables::add(destination, name, &chosen, TableState::Copied).await?;
         }
         Some(noted) if noted != selection => change(task, source, destination, &known).await?,
@@ -42,6 +50,16 @@ pub async fn follow(task: &Task, source: &Client, destination: &Client) -> Resul
     };
     let joining = chosen.iter().filter(|table| open.contains(&table.source_oid)).cloned().collect();
     Ok(Choices { chosen, joining })
+}
+
+/// Tables that the stream has yet to make what they are now. In scope `database` they belong to the task as it brings them.
+async fn changed_since(task: &Task, source: &Client, progress: Lsn) -> Result<HashSet<u32>> {
+    if !task.config.objects.ddl || task.config.objects.scope == Scope::Tables {
+        return Ok(HashSet::new());
+    }
+    let sql = "SELECT walferry.ddl_tables_since($1)";
+    let rows = source.query(sql, &[&PgLsn::from(progress.0)]).await.map_err(client_error)?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// The tables of a task whose copy is not done: what the configuration says by now waits.

@@ -40,7 +40,7 @@ pub async fn prepare(task: &Task, ground: Ground, again: bool, catching_up: bool
     let progress = agree(task, source_client, destination, &ground.binding, again).await?;
     let choices = match catching_up {
         true => choose::keep(task, destination).await?,
-        false => choose::follow(task, source_client, destination).await?,
+        false => choose::follow(task, source_client, destination, progress).await?,
     };
     let mut names = Names::new(&task.config.map);
     names.keep(choices.chosen.iter().map(|table| (table.source_oid, table.destination.clone())));

@@ -27,7 +27,7 @@ impl Done {
     /// `tree` must be a live statement that [`node::explained`] gave.
     pub unsafe fn explained(frame: &Frame, tree: *mut Node) -> Option<Self> {
         // SAFETY: the caller's promise.
-        let (questions, made) = unsafe { (Questions::of(tree), node::made_table(tree)) };
+        let (questions, made) = unsafe { (Questions::of(tree), node::made_relation(tree)) };
         session::as_owner(|| {
             let objects = objects::named(made.as_slice(), frame.tag);
             (objects.lasting > 0).then(|| Self { objects, facts: questions.answers() })

@@ -66,7 +66,7 @@ impl Questions {
                 added: (!added.is_empty()).then(|| json::texts(added)),
                 partitions: node::attached(tree)
                     .or_else(|| node::may_make_partitions(tree).then_some(pg_sys::InvalidOid)),
-                made: node::made_table(tree),
+                made: node::makes_table_of_query(tree).then(|| node::made_relation(tree)).flatten(),
             }
         }
     }

@@ -131,8 +131,8 @@ unsafe fn is_materialized_view(tree: *mut pg_sys::CreateTableAsStmt) -> bool {
     kind == ObjectType::OBJECT_MATVIEW
 }
 
-/// Whether the statement is an EXPLAIN of CREATE TABLE AS, which makes the table with ANALYZE, and without any event
-/// trigger. Calls nothing of PostgreSQL.
+/// Whether the statement is an EXPLAIN of CREATE TABLE AS or CREATE MATERIALIZED VIEW, which makes the relation with
+/// ANALYZE, and without any event trigger. Calls nothing of PostgreSQL.
 #[inline]
 pub unsafe fn explains(tree: *mut Node) -> bool {
     // SAFETY: the tag says what the statement is.
@@ -146,7 +146,7 @@ unsafe fn explains_making(query: *mut Node) -> bool {
             return false;
         }
         let made = (*query.cast::<pg_sys::Query>()).utilityStmt;
-        !made.is_null() && makes_table_of_query(made)
+        !made.is_null() && (*made).type_ == NodeTag::T_CreateTableAsStmt
     }
 }
 
@@ -159,11 +159,11 @@ pub unsafe fn explained(tree: *mut Node) -> Option<*mut Node> {
     }
 }
 
-/// The table that a query made. The schema is looked up as for a new table: a temporary one may hide it.
-pub unsafe fn made_table(tree: *mut Node) -> Option<pg_sys::Oid> {
+/// The relation that a query made. The schema is looked up as for a new table: a temporary one may hide it.
+pub unsafe fn made_relation(tree: *mut Node) -> Option<pg_sys::Oid> {
     // SAFETY: guarded; a statement of this kind names its table.
     unsafe {
-        makes_table_of_query(tree).then(|| {
+        ((*tree).type_ == NodeTag::T_CreateTableAsStmt).then(|| {
             let name = (*(*tree.cast::<pg_sys::CreateTableAsStmt>()).into).rel;
             pg_sys::get_relname_relid((*name).relname, pg_sys::RangeVarGetCreationNamespace(name))
         })

@@ -6,12 +6,11 @@ use crate::error::Result;
 use crate::state::tables::{self, Chosen};
 
 impl Runner<'_, '_> {
-    /// A table is called so at the source. In scope `database` a new one belongs to the task from its first row.
-    pub(super) async fn table(&mut self, oid: u32, source: (String, String), created: bool) -> Result<()> {
+    /// A table is called so at the source. In scope `database` one that is new to the task belongs to it from here on.
+    pub(super) async fn table(&mut self, oid: u32, source: (String, String)) -> Result<()> {
         let definitions = &self.around.definitions;
-        let joins = created
-            && definitions.terms.database
-            && definitions.terms.choice.wants(oid, &source.0, &source.1);
+        let joins =
+            definitions.terms.database && definitions.terms.choice.wants(oid, &source.0, &source.1);
         if !joins && !definitions.knows(oid) {
             return Ok(());
         }
@@ -37,7 +36,7 @@ impl Runner<'_, '_> {
         let tables: Vec<(u32, String)> =
             tables.map(|table| (table.source_oid, table.source.1.clone())).collect();
         for (oid, name) in tables {
-            self.table(oid, (to.to_owned(), name), false).await?;
+            self.table(oid, (to.to_owned(), name)).await?;
         }
         Ok(())
     }

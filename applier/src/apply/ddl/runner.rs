@@ -87,9 +87,7 @@ impl Runner<'_, '_> {
     pub async fn follow(&mut self, captured: &Captured) -> Result<()> {
         for effect in effects(captured) {
             match effect {
-                Effect::Table { oid, schema, name, created } => {
-                    self.table(oid, (schema, name), created).await?
-                }
+                Effect::Table { oid, schema, name } => self.table(oid, (schema, name)).await?,
                 Effect::Gone { oid } => self.gone(oid).await?,
                 Effect::Schema { from, to } => self.schema(&from, &to).await?,
             }

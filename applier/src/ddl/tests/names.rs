@@ -197,7 +197,7 @@ fn effects_on_tables() {
     assert_eq!(
         effects(&captured),
         [
-            Effect::Table { oid: 5, schema: "public".into(), name: "t".into(), created: true },
+            Effect::Table { oid: 5, schema: "public".into(), name: "t".into() },
             Effect::Gone { oid: 6 }
         ]
     );
