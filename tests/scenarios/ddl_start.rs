@@ -106,21 +106,21 @@ fn a_copy_that_is_killed_does_not_go_on_after_definitions_have_changed() {
 }
 
 #[test]
-fn tables_that_were_renamed_before_the_first_run_are_chosen_by_their_old_names() {
+fn tables_are_chosen_by_their_names_at_the_first_run() {
     let task = Task::build("ddl-start-renamed")
-        .schema("CREATE SCHEMA s; CREATE TABLE chosen (id integer PRIMARY KEY); CREATE TABLE other (id integer PRIMARY KEY)")
+        .schema("CREATE SCHEMA s; CREATE TABLE before (id integer PRIMARY KEY); CREATE TABLE other (id integer PRIMARY KEY)")
         .ddl()
         .set("objects.scope", "tables")
-        .set("objects.include", vec!["public.chosen"])
+        .set("objects.include", vec!["s.picked"])
         .create();
     each(
         &task,
-        "INSERT INTO chosen VALUES (1); INSERT INTO other VALUES (1);
-         ALTER TABLE chosen RENAME TO picked;
+        "INSERT INTO before VALUES (1); INSERT INTO other VALUES (1);
+         ALTER TABLE before RENAME TO picked;
          INSERT INTO picked VALUES (2);
          ALTER TABLE picked SET SCHEMA s;
-         ALTER TABLE other RENAME TO chosen;
-         INSERT INTO s.picked VALUES (3); INSERT INTO chosen VALUES (4);
+         ALTER TABLE other RENAME TO before;
+         INSERT INTO s.picked VALUES (3); INSERT INTO before VALUES (4);
 ",
     );
     task.run_until_now();
