@@ -161,6 +161,19 @@ BEGIN
 END
 $$;
 
+-- Leaves a mark in the log, and so in the stream of every slot: from there on, or up to there, nothing is captured.
+CREATE FUNCTION walferry.log_switch(what text, asked text) RETURNS void
+LANGUAGE sql
+SET search_path = ''
+AS $$
+    INSERT INTO walferry.ddl_log (id, lsn, captured_at, username, tag, objects, search_path, statement, settings, facts)
+    -- Above the ids that statements of the same transaction get.
+    SELECT (pg_catalog.pg_current_xact_id()::text::bigint OPERATOR(pg_catalog.<<) 22) OPERATOR(pg_catalog.+) 4000000
+            OPERATOR(pg_catalog.+) (pg_catalog.random() OPERATOR(pg_catalog.*) 190000)::integer,
+        pg_catalog.pg_current_wal_insert_lsn(),
+        pg_catalog.clock_timestamp(), current_user, what, '[]', '', asked, '{}', '{}'
+$$;
+
 CREATE FUNCTION walferry.enable_ddl_capture(preload boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql STRICT
 SET search_path = ''
@@ -169,6 +182,9 @@ BEGIN
     PERFORM walferry.require_superuser();
     IF preload THEN
         PERFORM walferry.add_preload();
+    END IF;
+    IF NOT walferry.ddl_capture_enabled() THEN
+        PERFORM walferry.log_switch('ENABLE DDL CAPTURE', 'SELECT walferry.enable_ddl_capture()');
     END IF;
     PERFORM walferry.switch_ddl_capture('ENABLE ALWAYS');
 END
@@ -183,6 +199,9 @@ SET search_path = ''
 AS $$
 BEGIN
     PERFORM walferry.require_superuser();
+    IF walferry.ddl_capture_enabled() THEN
+        PERFORM walferry.log_switch('DISABLE DDL CAPTURE', 'SELECT walferry.disable_ddl_capture()');
+    END IF;
     PERFORM walferry.switch_ddl_capture('DISABLE');
     PERFORM walferry.remove_preload();
 END
@@ -205,7 +224,7 @@ COMMENT ON FUNCTION walferry.ddl_capture_enabled() IS 'Whether DDL of this datab
 REVOKE ALL ON FUNCTION walferry.ddl_command_start(), walferry.ddl_command_end(), walferry.ddl_sql_drop(),
     walferry.ddl_table_rewrite(), walferry.preload_list(text), walferry.preload_settings(),
     walferry.set_preload(text[], text), walferry.add_preload(), walferry.remove_preload(),
-    walferry.switch_ddl_capture(text) FROM PUBLIC;
+    walferry.switch_ddl_capture(text), walferry.log_switch(text, text) FROM PUBLIC;
 
 -- Last: until they are disabled they are in force.
 CREATE EVENT TRIGGER walferry_ddl_command_start ON ddl_command_start EXECUTE FUNCTION walferry.ddl_command_start();

@@ -7,6 +7,7 @@ mod constraints;
 mod contention;
 mod ddl_capture;
 mod ddl_code;
+mod ddl_copy;
 mod ddl_corpus;
 mod ddl_crash;
 mod ddl_errors;

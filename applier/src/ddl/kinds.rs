@@ -15,6 +15,9 @@ const FOREIGN: &str =
 const LABELS: &str = "security labels are not carried over: they belong to modules of the source's server";
 const UPKEEP: &str = "it changes no definition";
 const ROWS: &str = "it changes rows, which come by themselves";
+const CAPTURE_OFF: &str = "definitions that the source changes from here on are neither captured nor carried over";
+const CAPTURE_ON: &str = "definitions that the source changed before, while capture was off, were not carried over: compare them, \
+     and make up for them at the destination by hand";
 const SYSTEM: &str = "the server's settings are the destination's own";
 
 /// Command tags that are never carried; the words of PostgreSQL's cmdtaglist.h.
@@ -43,6 +46,7 @@ const TAGS: &[(&str, &str)] = &[
     ("CREATE SUBSCRIPTION", SUBSCRIPTIONS),
     ("CREATE TABLESPACE", TABLESPACES),
     ("CREATE USER MAPPING", FOREIGN),
+    ("DISABLE DDL CAPTURE", CAPTURE_OFF),
     ("DO", UPKEEP),
     ("DROP DATABASE", DATABASES),
     ("DROP FOREIGN DATA WRAPPER", FOREIGN),
@@ -53,6 +57,7 @@ const TAGS: &[(&str, &str)] = &[
     ("DROP SUBSCRIPTION", SUBSCRIPTIONS),
     ("DROP TABLESPACE", TABLESPACES),
     ("DROP USER MAPPING", FOREIGN),
+    ("ENABLE DDL CAPTURE", CAPTURE_ON),
     ("GRANT ROLE", ROLES),
     ("IMPORT FOREIGN SCHEMA", FOREIGN),
     ("LOAD", UPKEEP),
@@ -64,6 +69,11 @@ const TAGS: &[(&str, &str)] = &[
     ("TRUNCATE TABLE", ROWS),
     ("VACUUM", UPKEEP),
 ];
+
+/// Whether a row of the log says that definitions may change without being captured.
+pub fn is_gap(tag: &str) -> bool {
+    ["DISABLE DDL CAPTURE", "ENABLE DDL CAPTURE"].contains(&tag)
+}
 
 /// Why a command is never carried, by its tag.
 pub fn by_tag(tag: &str) -> Option<&'static str> {

@@ -15,6 +15,7 @@ mod known;
 mod lists;
 mod names;
 mod outside;
+mod own;
 mod owned;
 mod planner;
 mod rewrites;
@@ -28,7 +29,7 @@ mod values;
 pub use captured::{Captured, Object, SourceColumn, Step};
 pub use create_as::{NewColumn, create_table};
 pub use effects::effects;
-pub use kinds::is_create_as;
+pub use kinds::{is_create_as, is_gap};
 pub use planner::plan;
 pub use rewrites::needs_rows;
 

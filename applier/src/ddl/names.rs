@@ -122,10 +122,12 @@ fn mapped_schema(old: &str, new: &str, known: &Known<'_>) -> Option<Error> {
     )))
 }
 
-/// The search_path with the destination's schemas; the same text where none has another name.
+/// The search_path with the destination's schemas, and with the schema of the role that ran the statement: it may be run as
+/// another one. The same text where nothing of it has another name.
 pub fn search_path(known: &Known<'_>) -> String {
-    let path = identity::path(&known.captured.search_path);
-    if path.iter().all(|schema| known.map.schema(schema) == schema) {
+    let path = known.path();
+    let is_same = path.iter().all(|schema| known.map.schema(schema) == *schema);
+    if is_same && !identity::path(&known.captured.search_path).iter().any(|schema| schema == "$user") {
         return known.captured.search_path.clone();
     }
     let schemas: Vec<_> = path.iter().map(|schema| ident(known.map.schema(schema))).collect();

@@ -8,7 +8,7 @@ use super::known::Known;
 use super::outside::{self, Sign};
 use super::values::Computed;
 use super::{Around, Captured, Leave, Plan, Run};
-use super::{alter, kinds, lists, names, owned, scope, storage, tree, values};
+use super::{alter, kinds, lists, names, own, owned, scope, storage, tree, values};
 use crate::error::{Error, Result};
 use crate::pg::quote::literal;
 use crate::schema::rewrite::{NameMap, Rewriter};
@@ -50,6 +50,9 @@ fn unknown(tag: &str) -> Error {
 
 fn planned(text: &str, known: &Known<'_>) -> Result<Plan> {
     let (node, changed) = tree::definition(known.captured, text)?;
+    if let Some(reason) = own::objection(&node) {
+        return Ok(Plan::Leave { why: Leave::OutOfScope, reason: reason.to_owned() });
+    }
     if let Some(reason) = kinds::by_statement(&node, known.captured) {
         return Ok(Plan::Leave { why: Leave::NotCarried, reason });
     }

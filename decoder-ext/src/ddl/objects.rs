@@ -57,9 +57,10 @@ macro_rules! shown {
                 SELECT p.*,
                     p.temporary OR coalesce(p.schema LIKE 'pg\\_temp%', false)
                         OR coalesce(t.relpersistence = 't', false) AS passing,
-                    coalesce(p.schema = 'walferry' OR p.name = 'walferry' AND p.type IN ('schema', 'extension')
+                    coalesce(p.schema IN ('walferry', 'walferry_state')
+                        OR p.name IN ('walferry', 'walferry_state') AND p.type IN ('schema', 'extension')
                         OR p.type = 'event trigger' AND ltrim(p.name, '!') LIKE 'walferry\\_%'
-                        OR t.relnamespace = 'walferry'::regnamespace
+                        OR t.relnamespace IN ('walferry'::regnamespace, to_regnamespace('walferry_state'))
                         OR p.schema LIKE 'pg\\_toast%', false) AS ours
                 FROM placed p LEFT JOIN LATERAL
                     (SELECT relpersistence, relnamespace FROM pg_catalog.pg_class WHERE oid = p.tbl OFFSET 0) t ON true

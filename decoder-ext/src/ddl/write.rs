@@ -46,9 +46,9 @@ macro_rules! prune {
                 " WHERE id IN (SELECT id FROM ",
                 $table,
                 "
-                WHERE id < (SELECT min(id) FROM ",
+                WHERE id <= (SELECT max(id) FROM (SELECT id FROM ",
                 $table,
-                ") + 1000
+                " ORDER BY id LIMIT 1000) oldest)
                     AND captured_at < clock_timestamp() - $1 * interval '1 day' FOR UPDATE SKIP LOCKED)"
             ),
             &[FLOAT8OID],

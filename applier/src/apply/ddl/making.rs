@@ -27,8 +27,10 @@ impl Runner<'_, '_> {
             }
         };
         let columns: Vec<SourceColumn> = relation.columns.iter().map(column).collect();
-        let run = self.making(captured, &table, &columns).await?;
-        self.run(captured, run).await
+        match self.making(captured, &table, &columns).await {
+            Ok(run) => self.run(captured, run).await,
+            Err(error) => self.refused(captured, error).await,
+        }
     }
 
     /// What makes the table of CREATE TABLE AS.
@@ -100,6 +102,17 @@ impl Runner<'_, '_> {
             false => format!("TRUNCATE {}", table.only()),
         };
         self.write(&statement, &[]).await
+    }
+
+    /// Whether a table is a member of an extension at the destination.
+    pub(super) async fn is_of_extension(&mut self, relation: &Arc<Relation>) -> Result<bool> {
+        let target = self.around.targets.resolve_over(relation, &mut Asker(self.pipe)).await?;
+        let sql = format!(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend WHERE classid = 'pg_catalog.pg_class'::regclass \
+             AND objid = {} AND deptype = 'e')",
+            target.table.oid
+        );
+        self.holds(&sql).await
     }
 
     async fn is_written_by_others(&mut self, table: &crate::catalog::Table) -> Result<bool> {

@@ -37,6 +37,7 @@ enum Doing {
     Extension,
     /// A table is rewritten.
     Rewrite {
+        captured: Box<Captured>,
         /// The statement was run.
         ran: bool,
         /// Tables whose rows come from the source.
@@ -69,7 +70,7 @@ impl Open {
         match captured.step {
             Step::Begin { id } => self.begin(id, captured, runner).await,
             Step::Rewrite { first, relation, reason } => {
-                self.rewrite(first, relation, reason, &captured, runner).await
+                self.rewrite(first, relation, reason, captured, runner).await
             }
             Step::Done => self.done(&captured, runner).await,
         }
@@ -95,8 +96,8 @@ impl Open {
             return self.replaces(relation, runner).await;
         }
         if self.statements.iter().any(|begun| matches!(begun.doing, Doing::Extension)) {
-            // The destination's own script writes them.
-            return Ok(false);
+            // The destination's own script writes those of the extension; a user's event trigger may write others.
+            return Ok(!relation.created_here && !runner.is_of_extension(relation).await?);
         }
         if !relation.created_here || self.made.contains(&relation.oid) {
             return Ok(true);
@@ -111,12 +112,16 @@ impl Open {
         runner: &mut Runner<'_, '_>,
     ) -> Result<bool> {
         for begun in self.statements.iter_mut().rev() {
-            let Doing::Rewrite { wanted, emptied, .. } = &mut begun.doing else { continue };
+            let Doing::Rewrite { captured, wanted, emptied, .. } = &mut begun.doing else { continue };
             if !wanted.contains(&relation.oid) {
                 continue;
             }
-            if emptied.insert(relation.oid) {
-                runner.empty(relation).await?;
+            if emptied.insert(relation.oid)
+                && let Err(error) = runner.empty(relation).await
+            {
+                // Passed over, its rows stay what the destination made of them.
+                wanted.remove(&relation.oid);
+                return runner.refused(captured, error).await;
             }
             return Ok(true);
         }
@@ -163,17 +168,20 @@ impl Open {
         mark: i64,
         relation: u32,
         reason: i32,
-        captured: &Captured,
+        captured: Box<Captured>,
         runner: &mut Runner<'_, '_>,
     ) -> Result<()> {
+        let is_wanted = ddl::needs_rows(&captured, reason);
         if self.statements.iter().all(|begun| begun.mark != mark) {
-            let ran = runner.statement(captured).await?;
-            let doing = Doing::Rewrite { ran, wanted: HashSet::new(), emptied: HashSet::new() };
-            self.statements.push(Begun { mark, lsn: captured.lsn, doing });
+            let ran = runner.statement(&captured).await?;
+            let lsn = captured.lsn;
+            let doing = Doing::Rewrite { captured, ran, wanted: HashSet::new(), emptied: HashSet::new() };
+            self.statements.push(Begun { mark, lsn, doing });
         }
         let begun = self.statements.iter_mut().find(|begun| begun.mark == mark);
         if let Some(Doing::Rewrite { ran: true, wanted, .. }) = begun.map(|begun| &mut begun.doing)
-            && ddl::needs_rows(captured, reason)?
+            // What cannot be read was not run either.
+            && is_wanted.is_ok_and(|is_wanted| is_wanted)
         {
             wanted.insert(relation);
         }
@@ -220,7 +228,10 @@ impl Runner<'_, '_> {
         }
         let table = self.around.definitions.place(oid, &schema, &name);
         tracing::debug!("{} came without rows", quote::readable(&table.0, &table.1));
-        let run = self.making(captured, &table, &captured.facts.columns).await?;
-        self.run(captured, run).await.map(|_| ())
+        match self.making(captured, &table, &captured.facts.columns).await {
+            Ok(run) => self.run(captured, run).await,
+            Err(error) => self.refused(captured, error).await,
+        }
+        .map(|_| ())
     }
 }

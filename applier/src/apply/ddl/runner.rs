@@ -6,7 +6,7 @@ use super::super::pipe::Pipe;
 use super::super::statement::{Statement, TEXT_OID};
 use super::settings;
 use crate::catalog::{Answer, Ask};
-use crate::ddl::{Captured, Effect, Leave, Outside, Plan, Run, effects};
+use crate::ddl::{Captured, Effect, Leave, Outside, Plan, Run, effects, is_gap};
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, ServerError, client_error, quote, tellable};
 use crate::state::conflicts;
@@ -20,6 +20,8 @@ pub struct Runner<'r, 'a> {
     pub point: &'r CommitPoint,
     /// What the writer has.
     pub around: &'r mut Around<'a>,
+    /// Nothing has been written in the block.
+    pub is_empty: bool,
 }
 
 /// What became of a statement, and why.
@@ -52,7 +54,10 @@ impl Runner<'_, '_> {
                     Leave::NotCarried => Outcome::NotCarried,
                     Leave::OutOfScope => Outcome::OutOfScope,
                 };
-                tracing::info!(lsn = %captured.lsn, "{} is not carried over: {reason}", captured.tag);
+                match is_gap(&captured.tag) {
+                    true => tracing::warn!(lsn = %captured.lsn, "{}: {reason}", captured.tag),
+                    false => tracing::info!(lsn = %captured.lsn, "{} is not carried over: {reason}", captured.tag),
+                }
                 self.record(captured, Fate::new(outcome, Some(&reason))).await?;
                 return Ok(false);
             }
@@ -147,6 +152,9 @@ impl Runner<'_, '_> {
         role: Option<&str>,
     ) -> Result<()> {
         let major = self.around.definitions.terms.server;
+        if !self.is_empty {
+            return Err(Error::rejected("it cannot run in a transaction, but other changes of its own stand before it"));
+        }
         self.pipe.command("ROLLBACK").await?;
         let done = async {
             self.each(&settings::before(captured, &run.search_path, role, major)).await?;
@@ -186,6 +194,11 @@ impl Runner<'_, '_> {
             Some((_, _, false)) => instead(format!("it may not act as {name}")),
             Some((false, false, true)) => Ok((Some(captured.username.clone()), None)),
         }
+    }
+
+    /// Passes over a statement that cannot even be planned, or stops the task; see [`Runner::statement`].
+    pub(super) async fn refused(&mut self, captured: &Captured, error: Error) -> Result<bool> {
+        self.failed(captured, None, error).await
     }
 
     /// What failed stops the task, or is recorded and passed over.

@@ -109,8 +109,9 @@ fn the_search_path_is_mapped() {
     let path = |path: &str| {
         database().run(&captured("CREATE TYPE", "CREATE TYPE t AS (a int)").path(path)).search_path
     };
-    assert_eq!(path("\"$user\", sales"), r#""$user", "archive""#);
-    assert_eq!(path("\"$user\",  public"), "\"$user\",  public");
+    assert_eq!(path("\"$user\", sales"), r#""joe", "archive""#);
+    assert_eq!(path("\"$user\",  public"), r#""joe", "public""#);
+    assert_eq!(path("public,  app"), "public,  app");
     assert_eq!(path("\"\""), "\"\"");
 }
 
