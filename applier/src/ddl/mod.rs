@@ -20,6 +20,7 @@ mod own;
 mod owned;
 mod planner;
 mod rewrites;
+mod roles;
 mod scope;
 mod storage;
 #[cfg(test)]
@@ -32,8 +33,10 @@ pub use create_as::{NewColumn, create_table};
 pub use effects::effects;
 pub use hanging::is_about_hanging;
 pub use kinds::{is_create_as, is_gap};
+pub use lists::tolerant_drop;
 pub use planner::plan;
 pub use rewrites::{Rows, rows};
+pub use roles::{is_about_rights, unnamed};
 
 use crate::schema::rewrite::NameMap;
 use crate::select::Choice;

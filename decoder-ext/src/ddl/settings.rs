@@ -4,8 +4,8 @@ use super::json;
 use pgrx::pg_sys::{self, Oid};
 use std::ffi::CStr;
 
-/// Settings that change how a text is read or what it makes.
-const NAMES: [&CStr; 16] = [
+/// Settings that change how a text is read or what it makes, and whom SESSION_USER means.
+const NAMES: [&CStr; 12] = [
     c"DateStyle",
     c"IntervalStyle",
     c"TimeZone",
@@ -13,15 +13,11 @@ const NAMES: [&CStr; 16] = [
     c"backslash_quote",
     c"array_nulls",
     c"xmloption",
-    c"xmlbinary",
     c"transform_null_equals",
     c"default_table_access_method",
     c"default_toast_compression",
     c"default_text_search_config",
-    c"lc_monetary",
-    c"lc_numeric",
-    c"lc_time",
-    c"bytea_output",
+    c"session_authorization",
 ];
 
 /// What a statement began under.

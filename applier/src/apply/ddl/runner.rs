@@ -8,7 +8,8 @@ use super::settings;
 use tokio_postgres::Client;
 
 use crate::catalog::{Answer, Ask};
-use crate::ddl::{Captured, Effect, Leave, Outside, Plan, Run, effects, is_about_hanging, is_gap};
+use crate::ddl::{Captured, Effect, Leave, Outside, Plan, Run, effects, is_about_hanging, is_about_rights, is_gap,
+    tolerant_drop, unnamed};
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, ServerError, client_error, quote, tellable};
 use crate::state::conflicts;
@@ -74,10 +75,21 @@ impl Runner<'_, '_> {
     /// Runs it and draws its consequences; see [`Runner::statement`].
     pub async fn run(&mut self, captured: &Captured, run: Run) -> Result<bool> {
         let (role, reason) = self.role(captured).await?;
-        let done = match &run.outside {
-            Some(outside) => self.outside(captured, &run, outside, role.as_deref()).await,
-            None => self.inside(captured, &run, role.as_deref()).await,
-        };
+        if let Some(error) = misunderstood(captured, reason.as_deref()) {
+            return self.failed(captured, Some(&run), error).await;
+        }
+        let mut run = run;
+        let mut done = self.try_run(captured, &run, role.as_deref()).await;
+        // Rows of a table that the destination lacks may be in another one.
+        let is_tolerable = !run.statements.is_empty() && captured.objects.iter().all(|object| object.kind != "table");
+        if is_tolerable
+            && done.as_ref().is_err_and(is_undefined)
+            && let Some(drops) = run.statements.iter().map(|text| tolerant_drop(text)).collect()
+        {
+            // What the destination does not have is dropped already.
+            run.statements = drops;
+            done = self.try_run(captured, &run, role.as_deref()).await;
+        }
         if let Err(error) = done {
             return self.failed(captured, Some(&run), error).await;
         }
@@ -125,6 +137,13 @@ impl Runner<'_, '_> {
         let sql = conflicts::SKIPPED.replace("$2", "$2::text::pg_lsn");
         self.write(&sql, &values.map(Some)).await?;
         Ok(true)
+    }
+
+    async fn try_run(&mut self, captured: &Captured, run: &Run, role: Option<&str>) -> Result<()> {
+        match &run.outside {
+            Some(outside) => self.outside(captured, run, outside, role).await,
+            None => self.inside(captured, run, role).await,
+        }
     }
 
     /// In the open block, behind a savepoint that takes the settings back with the statement.
@@ -214,6 +233,11 @@ impl Runner<'_, '_> {
                 "the destination does not have it yet, and gets it as the source has it then ({said})"
             );
             self.record(captured, Fate { outcome: Outcome::Known, reason: Some(&why), ran }).await?;
+            return Ok(false);
+        }
+        if is_about_rights(captured) && is_of_role(&error) {
+            tracing::warn!(lsn = %captured.lsn, "{} is not carried over: {said}", captured.tag);
+            self.record(captured, Fate { outcome: Outcome::NotCarried, reason: Some(&said), ran }).await?;
             return Ok(false);
         }
         if self.around.definitions.terms.skip_failing {
@@ -353,6 +377,35 @@ fn tellable_ddl(error: &ServerError) -> &str {
     tellable(&error.code, &error.message).unwrap_or("a value does not fit")
 }
 
+/// Why a statement would mean another role than it meant at the source, if so: it is not run as the role that ran it there, or
+/// it names the session's own.
+fn misunderstood(captured: &Captured, instead: Option<&str>) -> Option<Error> {
+    let unnamed = unnamed(captured);
+    let means_other = unnamed.session || unnamed.current && instead.is_some();
+    means_other.then(|| {
+        Error::rejected(format!(
+            "it means the role that ran it, {}, without naming it, and cannot be run as that role here{}",
+            quote::readable_ident(&captured.username),
+            instead.map(|instead| format!(" ({instead})")).unwrap_or_default()
+        ))
+    })
+}
+
+/// Whether something that a statement names is not there.
+fn is_undefined(error: &Error) -> bool {
+    // undefined_object, undefined_table, undefined_function, invalid_schema_name
+    error.sqlstate().is_some_and(|code| ["42704", "42P01", "42883", "3F000"].contains(&code))
+}
+
+/// Whether the destination lacks a role, or our role may not act for it.
+fn is_of_role(error: &Error) -> bool {
+    match error.sqlstate() {
+        Some("42704") => error.to_string().starts_with("role "),
+        Some("42501") => true,
+        Some(_) | None => false,
+    }
+}
+
 /// Whether a statement fails because what hangs on tables is made only once the stream has caught up with the copy: as the
 /// source has it then.
 fn is_to_come(captured: &Captured, error: &Error) -> bool {
@@ -367,7 +420,8 @@ fn stopped(captured: &Captured, point: &CommitPoint, said: &str) -> Error {
     Error::rejected(format!(
         "{} at {} (transaction {} at {}) cannot be carried over: {said}. The statement, under search_path {} as {}: {statement}. \
          Change the destination so that it can run - it is tried again -, or make the change there by hand and run \
-         `walferry skip {1}`, which passes over this statement alone",
+         `walferry skip {1}`, which passes over this statement alone. A table that belongs to the task only by its new name is not \
+         to be made by hand, since its rows are missing: leave it out with [objects] exclude first",
         captured.tag,
         captured.lsn,
         point.xid,
