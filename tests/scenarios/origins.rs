@@ -50,7 +50,9 @@ fn rule_18_what_a_task_of_the_other_direction_wrote_does_not_come_back() {
     let there = Task::new("origin-there", "CREATE TABLE t (id integer PRIMARY KEY, v text)");
     there.source.execute("SELECT walferry.enable_ddl_capture()");
     there.destination.execute("CREATE EXTENSION walferry; SELECT walferry.enable_ddl_capture()");
-    there.destination.execute("SELECT pg_create_logical_replication_slot('walferry_origin_back', 'walferry')");
+    there
+        .destination
+        .execute("SELECT pg_create_logical_replication_slot('walferry_origin_back', 'walferry')");
     let config = fs::read_to_string(there.config()).unwrap();
     let mut back: toml::Table = config.parse().unwrap();
     let (source, destination) = (back["source"]["url"].clone(), back["destination"]["url"].clone());

@@ -84,8 +84,7 @@ impl Large {
                 "a transaction in progress changes definitions; asking for it again once it has committed",
             ));
         };
-        let is_empty = self.sent == 0 && !self.ddl.any();
-        self.ddl.take(captured, &mut Runner { pipe: &mut self.pipe, point, around, is_empty }).await
+        self.ddl.take(captured, &mut Runner { pipe: &mut self.pipe, point, around }).await
     }
 
     /// Whether statements were read that change definitions.
@@ -119,7 +118,7 @@ impl Large {
     async fn admit(&mut self, changes: Vec<Change>, around: &mut Around<'_>) -> Result<Vec<Change>> {
         let Some(point) = self.point.clone().filter(|_| self.ddl.any()) else { return Ok(changes) };
         self.drain(around).await?;
-        let mut runner = Runner { pipe: &mut self.pipe, point: &point, around, is_empty: false };
+        let mut runner = Runner { pipe: &mut self.pipe, point: &point, around };
         let changes = self.ddl.admit(changes, &mut runner).await?;
         self.look_up(&changes, around).await?;
         Ok(changes)

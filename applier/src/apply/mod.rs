@@ -204,11 +204,23 @@ impl<'a> Applier<'a> {
                 let assemble = &mut self.assemble;
                 self.adapter.read(&payload, |event| assemble.take(event, &mut units))?;
                 for unit in units {
+                    if self.is_behind_end(&unit) {
+                        return Ok(());
+                    }
                     self.unit(unit).await?;
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Whether a statement stands behind the end of this run: then so does all that follows, and nothing before it is missing.
+    fn is_behind_end(&mut self, unit: &Unit) -> bool {
+        let until = *self.parts.until.borrow();
+        let Unit::Ddl { point: Some(point), .. } = unit else { return false };
+        let Some(until) = until.filter(|until| point.commit_lsn >= *until) else { return false };
+        self.position = self.position.max(until);
+        true
     }
 
     async fn unit(&mut self, unit: Unit) -> Result<()> {

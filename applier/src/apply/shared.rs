@@ -49,12 +49,12 @@ impl Shared {
         (self.transactions.load(Ordering::Relaxed), self.changes.load(Ordering::Relaxed))
     }
 
-    /// Counts a statement that changed definitions.
+    /// Counts a transaction that changed definitions, once it has committed.
     pub fn redefined(&self) {
         self.definitions.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many statements changed definitions while this process ran.
+    /// How many transactions changed definitions while this process ran.
     pub fn redefinitions(&self) -> u64 {
         self.definitions.load(Ordering::Relaxed)
     }

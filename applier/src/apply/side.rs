@@ -59,7 +59,11 @@ impl Applier<'_> {
             self.spare.push(large.roll_back(&mut around).await?);
             return self.nothing(point).await;
         }
+        let redefines = large.changes_definitions();
         let (landed, pipe) = large.commit(advance, &mut around).await?;
+        if redefines {
+            self.shared.redefined();
+        }
         self.spare.push(pipe);
         self.parts.writer.follow(landed);
         self.uncounted.push_back((landed.lsn, 1, changes));

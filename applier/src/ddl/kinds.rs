@@ -15,7 +15,8 @@ const FOREIGN: &str =
 const LABELS: &str = "security labels are not carried over: they belong to modules of the source's server";
 const UPKEEP: &str = "it changes no definition";
 const ROWS: &str = "it changes rows, which come by themselves";
-const CAPTURE_OFF: &str = "definitions that the source changes from here on are neither captured nor carried over";
+const CAPTURE_OFF: &str =
+    "definitions that the source changes from here on are neither captured nor carried over";
 const CAPTURE_ON: &str = "definitions that the source changed before, while capture was off, were not carried over: compare them, \
      and make up for them at the destination by hand";
 const SYSTEM: &str = "the server's settings are the destination's own";

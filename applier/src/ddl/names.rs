@@ -4,7 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::ObjectType;
 
 use super::known::Known;
-use super::{Leave, Object, identity};
+use super::{Leave, Object, identity, own};
 use crate::error::{Error, Result};
 use crate::pg::quote::{ident, readable, readable_ident};
 use crate::schema::rewrite::{NameMap, Qualified};
@@ -126,11 +126,13 @@ fn mapped_schema(old: &str, new: &str, known: &Known<'_>) -> Option<Error> {
 /// another one. The same text where nothing of it has another name.
 pub fn search_path(known: &Known<'_>) -> String {
     let path = known.path();
-    let is_same = path.iter().all(|schema| known.map.schema(schema) == *schema);
+    let is_same = path.iter().all(|schema| known.map.schema(schema) == *schema && !own::is_schema(schema));
     if is_same && !identity::path(&known.captured.search_path).iter().any(|schema| schema == "$user") {
         return known.captured.search_path.clone();
     }
-    let schemas: Vec<_> = path.iter().map(|schema| ident(known.map.schema(schema))).collect();
+    // What the destination has in walferry's own schemas is never meant.
+    let theirs = path.iter().filter(|schema| !own::is_schema(schema));
+    let schemas: Vec<_> = theirs.map(|schema| ident(known.map.schema(schema))).collect();
     schemas.join(", ")
 }
 

@@ -9,6 +9,11 @@ use crate::schema::rewrite::tree;
 const STATE: &str = "walferry_state";
 const OURS: [&str; 2] = ["walferry", STATE];
 
+/// Whether a schema is one of them.
+pub fn is_schema(name: &str) -> bool {
+    OURS.contains(&name)
+}
+
 /// Why a statement that names one of them is left, if it does.
 pub fn objection(node: &NodeEnum) -> Option<&'static str> {
     let tree = tree::of(node).ok()?;
@@ -49,7 +54,9 @@ fn is_qualified(value: &Value) -> bool {
             let is_schema = |(field, value): (&String, &Value)| {
                 ["schemaname", "newschema"].contains(&field.as_str()) && is_ours(value)
             };
-            fields.iter().any(is_schema) || fields.values().any(is_qualified)
+            // The labels of an enum are no names.
+            let names = fields.iter().filter(|(field, _)| *field != "vals").map(|(_, value)| value);
+            fields.iter().any(is_schema) || names.into_iter().any(is_qualified)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
@@ -87,9 +94,12 @@ mod tests {
         ] {
             assert!(is_left(text), "{text}");
         }
-        for text in
-            ["GRANT SELECT ON t TO walferry", "CREATE TABLE walferry (a int)", "COMMENT ON TABLE t IS 'walferry'"]
-        {
+        for text in [
+            "CREATE TYPE e AS ENUM ('walferry', 'b')",
+            "GRANT SELECT ON t TO walferry",
+            "CREATE TABLE walferry (a int)",
+            "COMMENT ON TABLE t IS 'walferry'",
+        ] {
             assert!(!is_left(text), "{text}");
         }
     }

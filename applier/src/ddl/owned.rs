@@ -62,7 +62,7 @@ pub fn drops(known: &Known<'_>, map: &NameMap) -> Result<Vec<String>> {
 }
 
 /// DROP OWNED also revokes what the role was granted. At the destination it may own what the task knows nothing of, so it is
-/// run there only once it owns nothing; a role that the destination does not have was granted nothing.
+/// run there only once it owns nothing, and has no rights on what all databases share; a role that the destination does not have was granted nothing.
 pub fn revoke(role: &Node, captured: &Captured) -> Option<String> {
     let Some(NodeEnum::RoleSpec(spec)) = &role.node else { return None };
     let name = match RoleSpecType::try_from(spec.roletype).ok()? {
@@ -74,9 +74,9 @@ pub fn revoke(role: &Node, captured: &Captured) -> Option<String> {
     };
     let body = format!(
         "BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) {} AND NOT EXISTS \
-         (SELECT FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_database b ON b.oid OPERATOR(pg_catalog.=) d.dbid \
-          WHERE d.refobjid OPERATOR(pg_catalog.=) r.oid AND d.deptype OPERATOR(pg_catalog.=) 'o' \
-          AND b.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())) \
+         (SELECT FROM pg_catalog.pg_shdepend d LEFT JOIN pg_catalog.pg_database b ON b.oid OPERATOR(pg_catalog.=) d.dbid \
+          WHERE d.refobjid OPERATOR(pg_catalog.=) r.oid AND (b.oid IS NULL OR d.deptype OPERATOR(pg_catalog.=) 'o' \
+          AND b.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))) \
          THEN DROP OWNED BY {}; END IF; END",
         literal(&name),
         ident(&name)

@@ -64,15 +64,8 @@ fn planned(text: &str, known: &Known<'_>) -> Result<Plan> {
         return Ok(names::left(reason));
     }
     let escapes = text.contains('\\') && tree::options(known.captured) != ParserOptions::DEFAULT;
-    let edited = Edited {
-        text,
-        escapes,
-        node,
-        changed,
-        warnings: Vec::new(),
-        computed: Vec::new(),
-        sign: None,
-    };
+    let edited =
+        Edited { text, escapes, node, changed, warnings: Vec::new(), computed: Vec::new(), sign: None };
     edited.plan(known, &map)
 }
 

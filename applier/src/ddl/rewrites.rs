@@ -11,21 +11,37 @@ const PERSISTENCE: i32 = 1;
 const DEFAULT: i32 = 2;
 const COLUMN: i32 = 4;
 
-/// Whether running the statement again may give other values than it gave at the source, or rows that the destination
-/// does not have.
+/// Whose rows a rewritten table gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// The destination's own: no value of theirs changes, or nobody can compute it otherwise.
+    Ours,
+    /// The source's if the table holds nothing else: a cast may depend on settings, or be a user's own.
+    RatherTheirs,
+    /// The source's: running the statement again may give other values, or the destination does not have the rows.
+    Theirs,
+}
+
+/// Whose rows a table gets that a statement rewrites for a reason.
 ///
 /// # Errors
 /// A text that the parser refuses.
-pub fn needs_rows(captured: &Captured, reason: i32) -> Result<bool> {
-    let Some(text) = captured.statement.as_deref() else { return Ok(true) };
+pub fn rows(captured: &Captured, reason: i32) -> Result<Rows> {
+    let Some(text) = captured.statement.as_deref() else { return Ok(Rows::Theirs) };
     match tree::statement(text, tree::options(captured))? {
-        NodeEnum::AlterTableStmt(alter) if captured.tag != "ALTER TYPE" => Ok(of_table(&alter, reason)),
+        NodeEnum::AlterTableStmt(alter) if captured.tag != "ALTER TYPE" => {
+            Ok(match is_theirs(&alter, reason) {
+                true => Rows::Theirs,
+                false if reason & COLUMN != 0 => Rows::RatherTheirs,
+                false => Rows::Ours,
+            })
+        }
         // A type's change reaches tables whose values nobody has looked at.
-        _ => Ok(true),
+        _ => Ok(Rows::Theirs),
     }
 }
 
-fn of_table(alter: &AlterTableStmt, reason: i32) -> bool {
+fn is_theirs(alter: &AlterTableStmt, reason: i32) -> bool {
     let commands = alter.cmds.iter().filter_map(|command| match command.node.as_ref() {
         Some(NodeEnum::AlterTableCmd(command)) => Some(command.as_ref()),
         // ALTER TABLE has nothing else.

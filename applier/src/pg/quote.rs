@@ -5,6 +5,11 @@ pub fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// [`ident`] with the schema.
+pub fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", ident(schema), ident(name))
+}
+
 /// The name of a table for people: as in SQL, quoted only where it must be.
 pub fn readable(schema: &str, name: &str) -> String {
     format!("{}.{}", readable_ident(schema), readable_ident(name))

@@ -22,12 +22,7 @@ pub struct Choices {
 }
 
 /// The tables of a task that follows: noted at the first start, changed when the configuration's choice has changed.
-pub async fn follow(
-    task: &Task,
-    source: &Client,
-    destination: &Client,
-    progress: Lsn,
-) -> Result<Choices> {
+pub async fn follow(task: &Task, source: &Client, destination: &Client, progress: Lsn) -> Result<Choices> {
     let name = task.config.task.name.as_str();
     let known = tables::read(destination, name).await?;
     let selection = selection(task)?;
@@ -57,8 +52,11 @@ async fn changed_since(task: &Task, source: &Client, progress: Lsn) -> Result<Ha
     if !task.config.objects.ddl || task.config.objects.scope == Scope::Tables {
         return Ok(HashSet::new());
     }
-    let sql = "SELECT walferry.ddl_tables_since($1)";
-    let rows = source.query(sql, &[&PgLsn::from(progress.0)]).await.map_err(client_error)?;
+    // What commits after the slot's position may have been written before it.
+    let sql = "SELECT walferry.ddl_tables_since(least($1, (SELECT s.restart_lsn FROM pg_catalog.pg_replication_slots s \
+               WHERE s.slot_name = $2::text::name)))";
+    let slot = task.config.slot();
+    let rows = source.query(sql, &[&PgLsn::from(progress.0), &slot]).await.map_err(client_error)?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 

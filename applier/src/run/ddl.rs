@@ -19,7 +19,7 @@ pub async fn definitions(
     sides: &Sides,
     chosen: &[Chosen],
     skips: HashSet<Lsn>,
-    gate: Arc<Gate>,
+    (gate, catching_up): (Arc<Gate>, bool),
 ) -> Result<Definitions> {
     let known = tasks::definitions(&sides.destination_client, task.config.task.name.as_str()).await?;
     let terms = Terms {
@@ -36,6 +36,7 @@ pub async fn definitions(
         },
         server: sides.destination_major().await?,
         known: known.map(|text| snapshot(&text)).transpose()?,
+        catching_up,
         gate,
         skips,
     };

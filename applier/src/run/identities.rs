@@ -34,7 +34,6 @@ impl Identities {
         if self.seen == Some(now) {
             return Ok(());
         }
-        self.seen = Some(now);
         let session = || Session::query(&application_name(task));
         let (source, destination) =
             (client(&task.source, session()).await?, client(&task.destination, session()).await?);
@@ -55,7 +54,9 @@ impl Identities {
         }
         let warnings: Vec<(u32, String)> =
             wanting.into_iter().map(|table| (table.oid, table.reason)).collect();
-        tables::judge(&destination, name, &warnings).await
+        tables::judge(&destination, name, &warnings).await?;
+        self.seen = Some(now);
+        Ok(())
     }
 }
 

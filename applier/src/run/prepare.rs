@@ -31,6 +31,8 @@ pub struct Ready {
     pub skips: HashSet<Lsn>,
     /// What copied tables have seen already.
     pub gate: Arc<Gate>,
+    /// The stream is to catch up with a copy, of which constraints and the like are still to be made.
+    pub catching_up: bool,
 }
 
 /// Prepares the stream. `again` says that this process has streamed before, so a slot that is still held is waited for. A
@@ -46,7 +48,7 @@ pub async fn prepare(task: &Task, ground: Ground, again: bool, catching_up: bool
     names.keep(choices.chosen.iter().map(|table| (table.source_oid, table.destination.clone())));
     let skips = conflicts::skips(destination, task.config.task.name.as_str()).await?;
     let gate = Arc::new(gates::build(task, destination, progress, &choices.joining).await?);
-    Ok(Ready { progress, names, choices, skips: skips.into_iter().collect(), gate, ground })
+    Ok(Ready { progress, names, choices, skips: skips.into_iter().collect(), gate, catching_up, ground })
 }
 
 /// Compares what the destination has with what the slot can still give (rule 5); a task without state takes over an idle

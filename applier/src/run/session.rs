@@ -65,12 +65,13 @@ async fn stream(
     until: watch::Receiver<Option<Lsn>>,
     streamed: &mut bool,
 ) -> Result<Next> {
-    let Ready { ground, progress, names, choices, skips, gate } = ready;
+    let Ready { ground, progress, names, choices, skips, gate, catching_up } = ready;
     let Ground { sides, replication, pipe, connect, .. } = ground;
     restore_counts(task, &sides.destination_client).await?;
     let closed = !gate.is_open();
     let mut options = options(task, &choices.chosen, closed);
-    options.push(("skip_origins", opposite::origins(&sides).await?));
+    let opposite = opposite::origins(&sides).await?;
+    options.push(("skip_origins", opposite.clone()));
     let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let slot = task.config.slot();
     let begin = replication.start(&slot, progress, &options);
@@ -97,7 +98,8 @@ async fn stream(
     let questions = client(&task.destination, Session::query(&application_name(task))).await?;
     let targets = Targets::new(questions, names);
     ddl::warn_of_no_capture(task, &sides).await?;
-    let definitions = ddl::definitions(task, &sides, &choices.chosen, skips, gate.clone()).await?;
+    let definitions =
+        ddl::definitions(task, &sides, &choices.chosen, skips, (gate.clone(), catching_up)).await?;
     let parts = Parts {
         writer: Writer::new(pipe, targets, name.clone(), policies(task), definitions, progress),
         connect,
@@ -116,6 +118,7 @@ async fn stream(
         tokio::select! {
             _ = task.stop.requested() => {}
             () = task.reload.edited() => again.set(true),
+            changed = opposite::changed(task, &opposite) => again.set(changed.map(|()| true)?),
             joined = join::run(task, &choices, gate.clone()) => again.set(joined?),
             () = opened(&gate), if closed && choices.joining.is_empty() => again.set(true),
         }

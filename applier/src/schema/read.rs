@@ -60,13 +60,8 @@ impl Source {
         let installed = "SELECT extname::text, extversion FROM pg_catalog.pg_extension ORDER BY 1";
         let extensions = versions(&client, installed).await?;
         let encoding = text(&client, "SELECT pg_catalog.current_setting('server_encoding')").await?;
-        let request = Request {
-            source: conninfo,
-            application_name,
-            snapshot,
-            encoding: &encoding,
-            without: &without,
-        };
+        let request =
+            Request { source: conninfo, application_name, snapshot, encoding: &encoding, without: &without };
         let archive = tool.dump(&request).await?;
         client.batch_execute("COMMIT").await.map_err(client_error)?;
         Ok(Self { names: identity::names(&archive.entries), archive, facts, named, extensions })

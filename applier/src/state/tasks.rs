@@ -50,7 +50,8 @@ pub async fn bind(client: &Client, task: &str, binding: &Binding, stage: Stage) 
 
 /// The tasks that write to this database and come from that one.
 pub async fn of_source(client: &Client, system_identifier: u64, database_oid: u32) -> Result<Vec<String>> {
-    let sql = "SELECT task FROM walferry_state.tasks WHERE system_identifier = $1 AND database_oid = $2 ORDER BY 1";
+    let sql =
+        "SELECT task FROM walferry_state.tasks WHERE system_identifier = $1 AND database_oid = $2 ORDER BY 1";
     let identifier = system_identifier.to_string();
     let rows = client.query(sql, &[&identifier, &database_oid]).await.map_err(client_error)?;
     Ok(rows.iter().map(|row| row.get(0)).collect())

@@ -37,11 +37,10 @@ pub unsafe fn tag(tree: *mut Node) -> &'static CStr {
 pub unsafe fn is_ours(tree: *mut Node) -> bool {
     // SAFETY: a statement of this kind has a name.
     unsafe {
-        (*tree).type_ == NodeTag::T_AlterEventTrigStmt
-            && {
-                let name = bytes((*tree.cast::<pg_sys::AlterEventTrigStmt>()).trigname);
-                name.strip_prefix(b"!").unwrap_or(name).starts_with(OURS)
-            }
+        (*tree).type_ == NodeTag::T_AlterEventTrigStmt && {
+            let name = bytes((*tree.cast::<pg_sys::AlterEventTrigStmt>()).trigname);
+            name.strip_prefix(b"!").unwrap_or(name).starts_with(OURS)
+        }
     }
 }
 

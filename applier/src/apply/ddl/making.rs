@@ -101,12 +101,17 @@ impl Runner<'_, '_> {
             true => format!("DELETE FROM {}", table.only()),
             false => format!("TRUNCATE {}", table.only()),
         };
-        self.write(&statement, &[]).await
+        self.behind_savepoint(&[statement]).await
     }
 
     /// Whether a table is a member of an extension at the destination.
     pub(super) async fn is_of_extension(&mut self, relation: &Arc<Relation>) -> Result<bool> {
-        let target = self.around.targets.resolve_over(relation, &mut Asker(self.pipe)).await?;
+        let target = match self.around.targets.resolve_over(relation, &mut Asker(self.pipe)).await {
+            Ok(target) => target,
+            Err(error) if error.class().is_transient() => return Err(error),
+            // The script is still to make it.
+            Err(_) => return Ok(true),
+        };
         let sql = format!(
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend WHERE classid = 'pg_catalog.pg_class'::regclass \
              AND objid = {} AND deptype = 'e')",

@@ -42,6 +42,8 @@ pub struct Terms {
     pub server: u32,
     /// What the definitions have seen that were copied.
     pub known: Option<Snapshot>,
+    /// What hangs on tables is made only once the stream has caught up with their copy.
+    pub catching_up: bool,
     /// Tables that join the task may have to be made yet.
     pub gate: Arc<Gate>,
     /// Statements that the user wants passed over, by their own LSN or that of their transaction.

@@ -1,11 +1,11 @@
 //! The statements that a transaction has begun and not ended yet, the innermost last, and what becomes of the rows that come
 //! meanwhile (rule 26).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::super::model::{Change, Relation};
 use super::runner::Runner;
-use crate::ddl::{self, Captured, Plan, Step};
+use crate::ddl::{self, Captured, Plan, Rows, Step};
 use crate::error::Result;
 use crate::pg::{Lsn, quote};
 
@@ -37,11 +37,12 @@ enum Doing {
     Extension,
     /// A table is rewritten.
     Rewrite {
+        /// Its first mark, as captured.
         captured: Box<Captured>,
         /// The statement was run.
         ran: bool,
-        /// Tables whose rows come from the source.
-        wanted: HashSet<u32>,
+        /// Tables whose rows come from the source, or had better.
+        wanted: HashMap<u32, Rows>,
         /// Those that have been emptied for them.
         emptied: HashSet<u32>,
     },
@@ -113,14 +114,16 @@ impl Open {
     ) -> Result<bool> {
         for begun in self.statements.iter_mut().rev() {
             let Doing::Rewrite { captured, wanted, emptied, .. } = &mut begun.doing else { continue };
-            if !wanted.contains(&relation.oid) {
-                continue;
-            }
+            let Some(rows) = wanted.get(&relation.oid).copied() else { continue };
             if emptied.insert(relation.oid)
                 && let Err(error) = runner.empty(relation).await
             {
-                // Passed over, its rows stay what the destination made of them.
+                // Its rows stay what the destination has made of them.
                 wanted.remove(&relation.oid);
+                if rows == Rows::RatherTheirs && !error.class().is_transient() {
+                    tracing::warn!("new values are computed at the destination: {error}");
+                    return Ok(false);
+                }
                 return runner.refused(captured, error).await;
             }
             return Ok(true);
@@ -171,19 +174,19 @@ impl Open {
         captured: Box<Captured>,
         runner: &mut Runner<'_, '_>,
     ) -> Result<()> {
-        let is_wanted = ddl::needs_rows(&captured, reason);
+        // What cannot be read is not run either.
+        let rows = ddl::rows(&captured, reason).unwrap_or(Rows::Ours);
         if self.statements.iter().all(|begun| begun.mark != mark) {
             let ran = runner.statement(&captured).await?;
             let lsn = captured.lsn;
-            let doing = Doing::Rewrite { captured, ran, wanted: HashSet::new(), emptied: HashSet::new() };
+            let doing = Doing::Rewrite { captured, ran, wanted: HashMap::new(), emptied: HashSet::new() };
             self.statements.push(Begun { mark, lsn, doing });
         }
         let begun = self.statements.iter_mut().find(|begun| begun.mark == mark);
         if let Some(Doing::Rewrite { ran: true, wanted, .. }) = begun.map(|begun| &mut begun.doing)
-            // What cannot be read was not run either.
-            && is_wanted.is_ok_and(|is_wanted| is_wanted)
+            && rows != Rows::Ours
         {
-            wanted.insert(relation);
+            wanted.insert(relation, rows);
         }
         Ok(())
     }
@@ -194,7 +197,10 @@ impl Open {
         self.made.extend(made.map(|object| object.oid));
         let at = captured.mark.and_then(|mark| self.statements.iter().position(|begun| begun.mark == mark));
         let Some(begun) = at.map(|at| self.statements.remove(at)) else {
-            return runner.statement(captured).await.map(|_| ());
+            return match ddl::is_create_as(&captured.tag) {
+                true => runner.table_without_rows(captured).await,
+                false => runner.statement(captured).await.map(|_| ()),
+            };
         };
         match begun.doing {
             Doing::Extension => runner.statement(captured).await.map(|_| ()),

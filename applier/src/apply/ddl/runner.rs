@@ -5,8 +5,10 @@ use super::super::model::CommitPoint;
 use super::super::pipe::Pipe;
 use super::super::statement::{Statement, TEXT_OID};
 use super::settings;
+use tokio_postgres::Client;
+
 use crate::catalog::{Answer, Ask};
-use crate::ddl::{Captured, Effect, Leave, Outside, Plan, Run, effects, is_gap};
+use crate::ddl::{Captured, Effect, Leave, Outside, Plan, Run, effects, is_about_hanging, is_gap};
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, ServerError, client_error, quote, tellable};
 use crate::state::conflicts;
@@ -20,8 +22,6 @@ pub struct Runner<'r, 'a> {
     pub point: &'r CommitPoint,
     /// What the writer has.
     pub around: &'r mut Around<'a>,
-    /// Nothing has been written in the block.
-    pub is_empty: bool,
 }
 
 /// What became of a statement, and why.
@@ -56,7 +56,9 @@ impl Runner<'_, '_> {
                 };
                 match is_gap(&captured.tag) {
                     true => tracing::warn!(lsn = %captured.lsn, "{}: {reason}", captured.tag),
-                    false => tracing::info!(lsn = %captured.lsn, "{} is not carried over: {reason}", captured.tag),
+                    false => {
+                        tracing::info!(lsn = %captured.lsn, "{} is not carried over: {reason}", captured.tag)
+                    }
                 }
                 self.record(captured, Fate::new(outcome, Some(&reason))).await?;
                 return Ok(false);
@@ -83,7 +85,6 @@ impl Runner<'_, '_> {
         let ran = ran(captured, &run);
         self.record(captured, Fate { outcome: Outcome::Applied, reason: reason.as_deref(), ran }).await?;
         tracing::info!(lsn = %captured.lsn, "{} was run at the destination", captured.tag);
-        self.around.shared.redefined();
         self.follow(captured).await?;
         Ok(true)
     }
@@ -119,6 +120,7 @@ impl Runner<'_, '_> {
         let Some(asked) = asked else { return Ok(false) };
         tracing::warn!(lsn = %captured.lsn, "the statement is skipped, as was asked");
         self.record(captured, Fate::new(Outcome::Skipped, Some("walferry skip"))).await?;
+        self.follow_hand(captured).await?;
         let values = [self.around.task.to_owned(), asked.to_string()];
         let sql = conflicts::SKIPPED.replace("$2", "$2::text::pg_lsn");
         self.write(&sql, &values.map(Some)).await?;
@@ -128,12 +130,18 @@ impl Runner<'_, '_> {
     /// In the open block, behind a savepoint that takes the settings back with the statement.
     async fn inside(&mut self, captured: &Captured, run: &Run, role: Option<&str>) -> Result<()> {
         let major = self.around.definitions.terms.server;
-        let mut commands = vec!["SAVEPOINT walferry_ddl".to_owned()];
-        commands.extend(settings::before(captured, &run.search_path, role, major));
+        let mut commands = settings::before(captured, &run.search_path, role, major);
         commands.extend(run.statements.iter().cloned());
         commands.extend(settings::after(major));
-        commands.push("RELEASE SAVEPOINT walferry_ddl".to_owned());
-        match self.all(&commands).await? {
+        self.behind_savepoint(&commands).await
+    }
+
+    /// Commands that leave nothing behind if one of them fails.
+    pub(super) async fn behind_savepoint(&mut self, commands: &[String]) -> Result<()> {
+        let mut all = vec!["SAVEPOINT walferry_ddl".to_owned()];
+        all.extend_from_slice(commands);
+        all.push("RELEASE SAVEPOINT walferry_ddl".to_owned());
+        match self.all(&all).await? {
             None => Ok(()),
             Some(error) => {
                 self.pipe.command("ROLLBACK TO SAVEPOINT walferry_ddl").await?;
@@ -143,7 +151,8 @@ impl Runner<'_, '_> {
         }
     }
 
-    /// Outside of any block: each command is its own transaction. A run that broke off is found out and cleaned up first.
+    /// Outside of any block, over the connection for questions: each command is its own transaction. A run that broke off is
+    /// found out and cleaned up first.
     async fn outside(
         &mut self,
         captured: &Captured,
@@ -152,28 +161,21 @@ impl Runner<'_, '_> {
         role: Option<&str>,
     ) -> Result<()> {
         let major = self.around.definitions.terms.server;
-        if !self.is_empty {
-            return Err(Error::rejected("it cannot run in a transaction, but other changes of its own stand before it"));
-        }
-        self.pipe.command("ROLLBACK").await?;
+        let client = self.around.targets.client();
         let done = async {
-            self.each(&settings::before(captured, &run.search_path, role, major)).await?;
-            if self.holds(&outside.is_done).await? {
+            each(client, &settings::before(captured, &run.search_path, role, major)).await?;
+            if is_true(client, &outside.is_done).await? {
                 return Ok(());
             }
-            self.each(&outside.clean).await?;
+            each(client, &outside.clean).await?;
             // What was half done may be done by that.
-            if self.holds(&outside.is_done).await? {
+            if is_true(client, &outside.is_done).await? {
                 return Ok(());
             }
-            self.each(std::slice::from_ref(&outside.statement)).await
+            each(client, std::slice::from_ref(&outside.statement)).await
         };
         let done = done.await;
-        if done.as_ref().is_err_and(|error| error.class().is_transient()) {
-            return done;
-        }
-        self.each(&settings::after(major)).await?;
-        self.pipe.command("BEGIN").await?;
+        each(client, &settings::after(major)).await?;
         done
     }
 
@@ -207,6 +209,13 @@ impl Runner<'_, '_> {
             return Err(error);
         }
         let (said, ran) = (error.to_string(), run.and_then(|run| ran(captured, run)));
+        if self.around.definitions.terms.catching_up && is_to_come(captured, &error) {
+            let why = format!(
+                "the destination does not have it yet, and gets it as the source has it then ({said})"
+            );
+            self.record(captured, Fate { outcome: Outcome::Known, reason: Some(&why), ran }).await?;
+            return Ok(false);
+        }
         if self.around.definitions.terms.skip_failing {
             tracing::warn!(lsn = %captured.lsn, "{} failed and is passed over ([apply] ddl_error): {said}", captured.tag);
             self.record(captured, Fate { outcome: Outcome::Skipped, reason: Some(&said), ran }).await?;
@@ -264,17 +273,6 @@ impl Runner<'_, '_> {
         let bytes = group.finish();
         Ok(self.pipe.call(bytes).await?.error)
     }
-
-    /// Commands one by one, each a transaction of its own.
-    async fn each(&mut self, commands: &[String]) -> Result<()> {
-        let utf8 = settings::UTF8.to_owned();
-        for one in std::iter::once(&utf8).chain(commands) {
-            if let Some(error) = self.all(std::slice::from_ref(one)).await? {
-                return Err(told(&error));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Ask for Runner<'_, '_> {
@@ -311,6 +309,21 @@ async fn ask(pipe: &mut Pipe, sql: &str) -> Result<Vec<Answer>> {
     outcome.rows.into_iter().map(|row| row.into_iter().map(text).collect()).collect()
 }
 
+/// Commands one by one, each a transaction of its own.
+async fn each(client: &Client, commands: &[String]) -> Result<()> {
+    for one in commands {
+        client.batch_execute(one).await.map_err(|error| match error.as_db_error() {
+            Some(error) => told(&ServerError::from(error)),
+            None => client_error(error),
+        })?;
+    }
+    Ok(())
+}
+
+async fn is_true(mut client: &Client, sql: &str) -> Result<bool> {
+    Ok(client.ask(sql).await? == [[Some("t".to_owned())]])
+}
+
 fn command(sql: &str) -> Statement {
     Statement { sql: sql.to_owned(), types: Vec::new() }
 }
@@ -338,6 +351,14 @@ fn told(error: &ServerError) -> Error {
 
 fn tellable_ddl(error: &ServerError) -> &str {
     tellable(&error.code, &error.message).unwrap_or("a value does not fit")
+}
+
+/// Whether a statement fails because what hangs on tables is made only once the stream has caught up with the copy: as the
+/// source has it then.
+fn is_to_come(captured: &Captured, error: &Error) -> bool {
+    // undefined_object, undefined_table (an index is one); unique, foreign key, check, exclusion violation
+    let codes = ["42704", "42P01", "23505", "23503", "23514", "23P01"];
+    error.sqlstate().is_some_and(|code| codes.contains(&code)) && is_about_hanging(captured)
 }
 
 /// What is said of a statement that stops the task.

@@ -197,9 +197,6 @@ fn effects_on_tables() {
     ]);
     assert_eq!(
         effects(&captured),
-        [
-            Effect::Table { oid: 5, schema: "public".into(), name: "t".into() },
-            Effect::Gone { oid: 6 }
-        ]
+        [Effect::Table { oid: 5, schema: "public".into(), name: "t".into() }, Effect::Gone { oid: 6 }]
     );
 }

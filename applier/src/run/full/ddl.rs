@@ -31,6 +31,8 @@ pub async fn moment(task: &Task, sides: &Sides) -> Result<Keeper> {
     for _ in 0..TRIES {
         visible::wait(&sides.source_client).await?;
         let keeper = Keeper::fresh(task, sides).await?;
+        // A commit that stands before the position may become visible only now.
+        visible::wait(&sides.source_client).await?;
         if changes_since(task, sides, &keeper.sees).await? == 0 {
             return Ok(keeper);
         }

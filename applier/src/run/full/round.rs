@@ -91,12 +91,17 @@ impl Round {
                 Some(known) => known.clone(),
                 None => choose::select(task, &asker).await?,
             };
-            let then = shapes_of(&asker, &chosen).await?;
+            let mut then = shapes_of(&asker, &chosen).await?;
             let mut round = Self::read(task, sides, keeper, chosen).await?;
             let Some(locks) = Locks::take(task, sides, &names(&then)).await? else { continue };
-            if is_changed(&then, &shapes(&sides.source_client).await?) {
+            let mut now = shapes(&sides.source_client).await?;
+            // Rows come later, so a table may have been emptied.
+            then.values_mut().chain(now.values_mut()).for_each(|shape| shape.filenode = 0);
+            if is_changed(&then, &now) {
                 continue;
             }
+            let oids: Vec<u32> = then.keys().copied().collect();
+            round.sources = source::tables(&sides.source_client, Some(&oids)).await?;
             (round.keeper, round.locks) = (None, Some(locks));
             return Ok(round);
         }
