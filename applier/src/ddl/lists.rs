@@ -1,8 +1,8 @@
 //! Statements about several objects at once: only the part that is in scope is run. What did not exist at the source
 //! under IF EXISTS is not dropped at the destination either.
 
-use pg_query::{NodeEnum, ParserOptions};
 use pg_query::protobuf::{DropStmt, GrantStmt, ObjectType};
+use pg_query::{NodeEnum, ParserOptions};
 
 use super::known::Known;
 use super::{Object, identity, tree};
@@ -120,7 +120,9 @@ fn schema_of(gone: &Object) -> Option<String> {
 
 /// A DROP that takes no offence at what is not there; none for other statements.
 pub fn tolerant_drop(text: &str) -> Option<String> {
-    let NodeEnum::DropStmt(mut drop) = tree::statement(text, ParserOptions::DEFAULT).ok()? else { return None };
+    let NodeEnum::DropStmt(mut drop) = tree::statement(text, ParserOptions::DEFAULT).ok()? else {
+        return None;
+    };
     let is_strict = !std::mem::replace(&mut drop.missing_ok, true);
     is_strict.then(|| tree::text(&NodeEnum::DropStmt(drop)).ok()).flatten()
 }

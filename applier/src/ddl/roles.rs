@@ -49,9 +49,8 @@ fn any_object(value: &Value, test: &impl Fn(&Map<String, Value>) -> bool) -> boo
 /// ALTER DEFAULT PRIVILEGES without FOR ROLE.
 fn is_for_own_objects(node: &NodeEnum) -> bool {
     let NodeEnum::AlterDefaultPrivilegesStmt(alter) = node else { return false };
-    let is_role = |option: &Node| {
-        matches!(&option.node, Some(NodeEnum::DefElem(option)) if option.defname == "roles")
-    };
+    let is_role =
+        |option: &Node| matches!(&option.node, Some(NodeEnum::DefElem(option)) if option.defname == "roles");
     !alter.options.iter().any(is_role)
 }
 

@@ -72,7 +72,7 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
        (SELECT d.refobjid FROM pg_catalog.pg_depend d WHERE c.relkind = 'S' AND d.classid = 1259 AND d.objid = c.oid
         AND d.refclassid = 1259 AND d.deptype IN ('a', 'i') LIMIT 1) AS owner_table,
        c.relkind = 'm' AND c.relispopulated AS is_filled, 
-       CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_relation_size(c.oid) / 8192 ELSE 0 END AS pages,
+       CASE WHEN c.relkind IN ('r', 'm') THEN coalesce(pg_catalog.pg_relation_size(c.oid), 0) / 8192 ELSE 0 END AS pages,
        coalesce((SELECT pg_catalog.array_agg(i.inhparent ORDER BY i.inhseqno) FROM pg_catalog.pg_inherits i
                  WHERE i.inhrelid = c.oid), '{}') AS parents,
        c.relispartition

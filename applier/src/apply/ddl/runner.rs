@@ -8,8 +8,10 @@ use super::settings;
 use tokio_postgres::Client;
 
 use crate::catalog::{Answer, Ask};
-use crate::ddl::{Captured, Effect, Leave, Outside, Plan, Run, effects, is_about_hanging, is_about_rights, is_gap,
-    tolerant_drop, unnamed};
+use crate::ddl::{
+    Captured, Effect, Leave, Outside, Plan, Run, effects, is_about_hanging, is_about_rights, is_gap,
+    tolerant_drop, unnamed,
+};
 use crate::error::{Error, Result};
 use crate::pg::{Lsn, ServerError, client_error, quote, tellable};
 use crate::state::conflicts;
@@ -81,7 +83,8 @@ impl Runner<'_, '_> {
         let mut run = run;
         let mut done = self.try_run(captured, &run, role.as_deref()).await;
         // Rows of a table that the destination lacks may be in another one.
-        let is_tolerable = !run.statements.is_empty() && captured.objects.iter().all(|object| object.kind != "table");
+        let is_tolerable =
+            !run.statements.is_empty() && captured.objects.iter().all(|object| object.kind != "table");
         if is_tolerable
             && done.as_ref().is_err_and(is_undefined)
             && let Some(drops) = run.statements.iter().map(|text| tolerant_drop(text)).collect()
