@@ -98,6 +98,8 @@ pub struct Applier<'a> {
     /// Writers of large transactions that have ended; with those of `larges` they are numbered from 1 without gaps.
     spare: Vec<Pipe>,
     position: Lsn,
+    /// What comes is behind the end of this run.
+    at_end: bool,
     waiting: Vec<Landed>,
     /// Transactions and changes on their way, by the progress that they bring.
     uncounted: VecDeque<(Lsn, u64, u64)>,
@@ -129,6 +131,7 @@ impl<'a> Applier<'a> {
             larges: HashMap::new(),
             spare: Vec::new(),
             position: progress,
+            at_end: false,
             waiting: Vec::new(),
             uncounted: VecDeque::new(),
             progressed: now,
@@ -164,7 +167,7 @@ impl<'a> Applier<'a> {
     }
 
     fn wants_more(&self) -> bool {
-        self.weight < BATCH
+        self.weight < BATCH && !self.at_end
     }
 
     /// Two batches may be on their way; a small one goes only if nothing else would keep the destination busy.
@@ -220,6 +223,7 @@ impl<'a> Applier<'a> {
         let Unit::Ddl { point: Some(point), .. } = unit else { return false };
         let Some(until) = until.filter(|until| point.commit_lsn >= *until) else { return false };
         self.position = self.position.max(until);
+        self.at_end = true;
         true
     }
 

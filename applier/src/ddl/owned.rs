@@ -76,6 +76,7 @@ pub fn revoke(role: &Node, captured: &Captured) -> Option<String> {
         "BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) {} AND NOT EXISTS \
          (SELECT FROM pg_catalog.pg_shdepend d LEFT JOIN pg_catalog.pg_database b ON b.oid OPERATOR(pg_catalog.=) d.dbid \
           WHERE d.refobjid OPERATOR(pg_catalog.=) r.oid AND (b.oid IS NULL OR d.deptype OPERATOR(pg_catalog.=) 'o' \
+          AND d.classid OPERATOR(pg_catalog.<>) 'pg_catalog.pg_default_acl'::pg_catalog.regclass::pg_catalog.oid \
           AND b.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))) \
          THEN DROP OWNED BY {}; END IF; END",
         literal(&name),
