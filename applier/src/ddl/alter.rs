@@ -45,7 +45,7 @@ fn is_of_tables(subtype: i32) -> bool {
 pub fn narrow(alter: &mut AlterTableStmt, known: &Known<'_>, warnings: &mut Warnings) -> bool {
     let before = alter.cmds.len();
     if !known.database {
-        alter.cmds.retain(|command| takes(command));
+        alter.cmds.retain(takes);
     }
     if alter.cmds.len() < before {
         warnings.push("parts of the statement are out of scope and were left out".to_owned());

@@ -52,19 +52,19 @@ pub fn create_table(captured: &Captured, table: &(String, String), columns: &[Ne
 fn into(captured: &Captured) -> Result<IntoClause> {
     let text = captured.statement.as_deref().unwrap_or_default();
     let into = match tree::definition(captured, text)?.0 {
-        NodeEnum::CreateTableAsStmt(create) => create.into,
+        NodeEnum::CreateTableAsStmt(create) => create.into.map(|into| *into),
         NodeEnum::SelectStmt(select) => leftmost(&select).cloned(),
         // No other statement makes a table from a query.
         _ => None,
     };
     let none =
         || Error::protocol(format!("a statement captured as {} makes no table from a query", captured.tag));
-    into.map(|into| *into).ok_or_else(none)
+    into.ok_or_else(none)
 }
 
 /// `SELECT ... INTO t ... UNION ...`
-fn leftmost(select: &pg_query::protobuf::SelectStmt) -> Option<&Box<IntoClause>> {
-    select.into_clause.as_ref().or_else(|| select.larg.as_deref().and_then(leftmost))
+fn leftmost(select: &pg_query::protobuf::SelectStmt) -> Option<&IntoClause> {
+    select.into_clause.as_deref().or_else(|| select.larg.as_deref().and_then(leftmost))
 }
 
 fn column(column: &NewColumn) -> String {

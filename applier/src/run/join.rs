@@ -15,7 +15,7 @@ use crate::apply::gate::{State, Table};
 use crate::catalog;
 use crate::copy::{self, CopyTable, Ended, Outcome, Progress, Reading};
 use crate::error::{Error, Result};
-use crate::pg::{Lsn, Raw, Session, Snapshot, client};
+use crate::pg::{Lsn, Session, Snapshot, client};
 use crate::state::parts;
 use crate::state::tables::{self, Chosen, TableProgress, TableState};
 
@@ -131,7 +131,7 @@ impl Copying<'_> {
     /// Copies until nothing is left but what fails, by the oid at the source. A table that is altered or emptied meanwhile is
     /// planned anew.
     async fn run(&self, locks: Locks) -> Result<HashMap<u32, String>> {
-        let mut holder = Some(locks.session);
+        let mut holder = Some(locks);
         let joining = &self.choices.joining;
         let progress = Arc::new(Progress::default());
         let mut report = Report::new(self.task, joining, true).await?;
@@ -164,10 +164,14 @@ impl Copying<'_> {
     async fn round(
         &self,
         rows: &Rows<'_>,
-        holder: Option<Raw>,
+        locks: Option<Locks>,
         failed: &mut HashMap<u32, String>,
     ) -> Result<(Vec<Arc<CopyTable>>, Vec<u32>)> {
-        let asker = client(&self.task.source, Session::query(&application_name(self.task))).await?;
+        let (holder, asker) = locks.map(|locks| (locks.session, locks.asker)).unzip();
+        let asker = match asker {
+            Some(asker) => asker,
+            None => client(&self.task.source, Session::query(&application_name(self.task))).await?,
+        };
         let oids: Vec<u32> = self.choices.joining.iter().map(|table| table.source_oid).collect();
         let sources = catalog::source::tables(&asker, Some(&oids)).await?;
         let work = rows.plan(&asker, sources, &Reading::Own).await?;
@@ -180,6 +184,7 @@ impl Copying<'_> {
                 .for_each(|part| gates::add(&mut parts, part));
             self.gate.set(oid, parts);
         }
+        drop(asker);
         let tables = work.tables.clone();
         let (finished, mut ended) = mpsc::unbounded_channel();
         let copying = rows.run(work, Reading::Own, holder, Arc::new(Glue(self.gate.clone())), finished);

@@ -5,6 +5,7 @@
 //! [`Open`] is what a transaction has begun and not ended yet, [`runner`] runs, [`settings`] makes a session mean what the
 //! source's session meant.
 
+mod failing;
 mod journal;
 mod making;
 mod open;

@@ -10,6 +10,8 @@ use crate::run::sides::{Sides, application_name};
 
 /// So many tables are locked by one statement.
 const LOCK_AT_ONCE: usize = 200;
+/// How long the second session waits for locks that the first one has, in milliseconds.
+const PATIENCE: u32 = 1000;
 
 /// A snapshot of the source, held for as long as this lives.
 pub struct Keeper {
@@ -23,19 +25,34 @@ pub struct Keeper {
     pub sees: String,
 }
 
-/// Tables that nobody alters for as long as this lives. Its transaction has no snapshot and does not hold vacuum back, until
-/// a table must be read in it because somebody waits behind the lock.
+/// Tables that nobody alters for as long as this lives. Its transactions have no snapshot and do not hold vacuum back, until
+/// a table must be read in one because somebody waits behind the lock.
 pub struct Locks {
     /// The session that has them.
     pub session: Raw,
+    /// Another one, for questions about the tables: whoever waits behind the locks would keep a third from them.
+    pub asker: Client,
 }
 
 impl Locks {
-    /// Locks the tables; `None`: one of them is gone.
+    /// Locks the tables; `None`: one of them is gone, or somebody waits for one already.
     pub async fn take(task: &Task, sides: &Sides, tables: &[(String, String)]) -> Result<Option<Self>> {
+        let asker = client(&task.source, Session::query(&application_name(task))).await?;
+        let mut commands = vec![BEGIN.to_owned()];
+        commands.extend(locking(tables));
+        match asker.batch_execute(&commands.join("; ")).await.map_err(client_error) {
+            Ok(()) => {}
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        }
         let mut session = open(task, sides).await?;
-        session.simple(BEGIN).await?;
-        Ok(lock_all(&mut session, tables).await?.then_some(Self { session }))
+        session.simple(&format!("SET lock_timeout = '{PATIENCE}ms'; {BEGIN}")).await?;
+        match lock_all(&mut session, tables).await {
+            Ok(is_locked) => Ok(is_locked.then_some(Self { session, asker })),
+            // lock_not_available: who came between the two would wait for the first, and the second for them.
+            Err(error) if error.sqlstate() == Some("55P03") => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -97,12 +114,19 @@ async fn export(session: &mut Raw) -> Result<(String, String)> {
 
 /// `false`: one of the tables is gone.
 async fn lock_all(session: &mut Raw, tables: &[(String, String)]) -> Result<bool> {
-    match lock(session, tables).await {
-        Ok(()) => Ok(true),
-        // undefined_table, invalid_schema_name
-        Err(error) if matches!(error.sqlstate(), Some("42P01" | "3F000")) => Ok(false),
-        Err(error) => Err(error),
+    for sql in locking(tables) {
+        match session.simple(&sql).await {
+            Ok(_) => {}
+            Err(error) if is_gone(&error) => return Ok(false),
+            Err(error) => return Err(error.context("source")),
+        }
     }
+    Ok(true)
+}
+
+/// undefined_table, invalid_schema_name
+fn is_gone(error: &Error) -> bool {
+    matches!(error.sqlstate(), Some("42P01" | "3F000"))
 }
 
 async fn one(session: &mut Raw, sql: &str) -> Result<String> {
@@ -111,13 +135,10 @@ async fn one(session: &mut Raw, sql: &str) -> Result<String> {
 }
 
 /// ACCESS SHARE, without the tables that inherit: each is chosen by itself. Waits for whoever alters one of them.
-async fn lock(session: &mut Raw, tables: &[(String, String)]) -> Result<()> {
-    for some in tables.chunks(LOCK_AT_ONCE) {
-        let name =
-            |(schema, name): &(String, String)| format!("ONLY {}", quote::ascii_qualified(schema, name));
+fn locking(tables: &[(String, String)]) -> impl Iterator<Item = String> {
+    let name = |(schema, name): &(String, String)| format!("ONLY {}", quote::ascii_qualified(schema, name));
+    tables.chunks(LOCK_AT_ONCE).map(move |some| {
         let names: Vec<String> = some.iter().map(name).collect();
-        let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "));
-        session.simple(&sql).await.map_err(|error| error.context("source"))?;
-    }
-    Ok(())
+        format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "))
+    })
 }

@@ -101,7 +101,7 @@ impl Round {
                 continue;
             }
             let oids: Vec<u32> = then.keys().copied().collect();
-            round.sources = source::tables(&sides.source_client, Some(&oids)).await?;
+            round.sources = source::tables(&locks.asker, Some(&oids)).await?;
             (round.keeper, round.locks) = (None, Some(locks));
             return Ok(round);
         }

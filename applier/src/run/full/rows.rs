@@ -233,9 +233,11 @@ pub async fn copy(
         Some(keeper) => Reading::Shared { snapshot: keeper.name.clone(), lsn: keeper.lsn },
         None => Reading::Own,
     };
-    let asker = match &keeper {
-        Some(keeper) => keeper.asker(rows.task).await?,
-        None => client(&rows.task.source, Session::query(&application_name(rows.task))).await?,
+    let (session, locks) = locks.map(|locks| (locks.session, locks.asker)).unzip();
+    let asker = match (&keeper, locks) {
+        (Some(keeper), _) => keeper.asker(rows.task).await?,
+        (None, Some(asker)) => asker,
+        (None, None) => client(&rows.task.source, Session::query(&application_name(rows.task))).await?,
     };
     let work = rows.plan(&asker, sources, &reading).await?;
     let mut ending = Ending { problems: work.problems.clone(), ..Ending::default() };
@@ -250,7 +252,7 @@ pub async fn copy(
     let (copied, waiting) = mpsc::unbounded_channel();
     let complete = work.problems.is_empty();
     let mut report = Report::new(rows.task, rows.chosen, false).await?;
-    let holder = keeper.map(|keeper| keeper.session).or(locks.map(|locks| locks.session));
+    let holder = keeper.map(|keeper| keeper.session).or(session);
     let copying = rows.run(work, reading, holder, Arc::new(copy::NoGate), finished);
     let all = async {
         let telling = tell(ended, copied, complete);
