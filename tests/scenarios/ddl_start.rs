@@ -122,14 +122,8 @@ fn a_chosen_table_that_was_called_otherwise_at_the_slot_stops_the_task() {
 ",
     );
     task.run_fails(&["public.before", "the destination has no table s.picked"]);
-    // As it is called at the source by now, it takes all rows.
+    // Called as it is at the source by now, it takes all rows; the renames are known to be done.
     task.destination.execute("ALTER TABLE before RENAME TO picked; ALTER TABLE picked SET SCHEMA s");
-    for statement in ["%RENAME TO picked", "%SET SCHEMA s"] {
-        let failed = task.run_fails(&["walferry skip"]);
-        let lsn = failed.stderr.split("walferry skip ").nth(1).and_then(|rest| rest.split('`').next());
-        task.walferry(&["skip", lsn.expect("an LSN")]).expect_status(0);
-        assert_eq!(task.outcome(statement), "failed");
-    }
     task.run_until_now();
     assert_eq!(task.destination.list("SELECT id FROM s.picked ORDER BY 1"), "1,3");
 }

@@ -179,22 +179,6 @@ fn tables_like_under_and_of_others() {
 }
 
 #[test]
-fn a_key_may_have_generated_columns() {
-    carried(
-        "ddl-generated-key",
-        "",
-        "CREATE TABLE g (a integer, b integer GENERATED ALWAYS AS (a / 2) STORED, v text, PRIMARY KEY (a, b));
-         INSERT INTO g (a, v) SELECT i, 'v' FROM generate_series(1, 20) i;
-         UPDATE g SET v = 'w' WHERE a = 3; UPDATE g SET a = 50 WHERE a = 4; DELETE FROM g WHERE a = 5;
-         CREATE TABLE only_it (a integer, b integer GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY);
-         INSERT INTO only_it SELECT i FROM generate_series(1, 20) i;
-         UPDATE only_it SET a = 50 WHERE a = 4; DELETE FROM only_it WHERE a = 5;
-",
-        APART,
-    );
-}
-
-#[test]
 fn rows_of_unlogged_and_temporary_tables_stay_at_home() {
     let task = walferry_tests::Task::build("ddl-fleeting").schema(SHOP).ddl().create();
     walferry_tests::ddl::follow(

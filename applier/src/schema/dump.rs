@@ -79,7 +79,9 @@ fn failed(stderr: &str) -> Error {
     let said: Vec<_> = lines.filter(|line| !is_noise(line)).collect();
     let message = format!("pg_dump could not read the source's definitions: {}", said.join("; "));
     let lost = ["connection to server", "could not connect", "server closed the connection"];
-    if lost.iter().any(|words| stderr.contains(words)) {
+    // What the snapshot sees was dropped or renamed while pg_dump read it; the next snapshot sees that.
+    let is_gone = stderr.contains("ERROR:  relation") && stderr.contains("does not exist");
+    if is_gone || lost.iter().any(|words| stderr.contains(words)) {
         return Error::unreachable(message);
     }
     Error::refused(message)

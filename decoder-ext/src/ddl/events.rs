@@ -28,6 +28,11 @@ impl Done {
     pub unsafe fn explained(frame: &Frame, tree: *mut Node) -> Option<Self> {
         // SAFETY: the caller's promise.
         let (questions, made) = unsafe { (Questions::of(tree), node::made_relation(tree)) };
+        // A table that was there already (IF NOT EXISTS) is not foretold.
+        // SAFETY: the caller's promise.
+        if unsafe { node::makes_table_of_query(tree) } && frame.mark.is_none() {
+            return None;
+        }
         session::as_owner(|| {
             let objects = objects::named(made.as_slice(), frame.tag);
             (objects.lasting > 0).then(|| Self { objects, facts: questions.answers() })
