@@ -48,8 +48,8 @@ fn set_up(screen: &Screen) -> Task {
     task.source.execute(shop::SCHEMA);
     run(Command::new(program("pgbench")).args(["-i", "-q", "-s", "5", task.source.url()]));
     screen.step("source: a shop with every interesting column type, and pgbench's 500,000 accounts");
-    task.source.execute("CREATE EXTENSION walferry");
-    screen.step("source: CREATE EXTENSION walferry");
+    task.source.execute("CREATE EXTENSION walferry; SELECT walferry.enable_ddl_capture()");
+    screen.step("source: CREATE EXTENSION walferry, and DDL is captured");
     screen.step("destination: an empty database; nothing is installed there");
     task
 }
@@ -70,6 +70,13 @@ fn pgbench(url: &str) -> Child {
         .unwrap_or_else(|e| panic!("pgbench does not start: {e}"))
 }
 
+/// Run under the load, once the destination is followed: a table is rewritten with values that only the source can choose,
+/// and others come with their rows.
+const DDL: &str = "ALTER TABLE pgbench_history ADD COLUMN noted timestamptz DEFAULT clock_timestamp();
+    CREATE TABLE lottery AS SELECT aid, random() AS drawn FROM pgbench_accounts LIMIT 1000;
+    ALTER TABLE lottery ADD COLUMN ticket uuid PRIMARY KEY DEFAULT gen_random_uuid();
+    CREATE INDEX ON pgbench_accounts (abalance)";
+
 /// The load and the daemon with the status beside them, and the rest until the destination is level. Returns the daemon,
 /// what was seen, and the number of transactions that the source committed.
 fn twenty_seconds(task: &Task, screen: &mut Screen) -> (Daemon, Watch, u64) {
@@ -78,8 +85,13 @@ fn twenty_seconds(task: &Task, screen: &mut Screen) -> (Daemon, Watch, u64) {
     std::thread::sleep(Duration::from_secs(1));
     let daemon = task.start();
     let mut watch = Watch::new();
+    let mut altered = false;
     while matches!(bench.try_wait(), Ok(None)) {
         watch.look(task, screen);
+        if !altered && task.status()["phase"] == "incremental" {
+            altered = true;
+            task.source.another().execute(DDL);
+        }
         std::thread::sleep(Duration::from_millis(300));
     }
     let output = bench.wait_with_output().unwrap_or_else(|e| panic!("pgbench: {e}"));
@@ -125,7 +137,8 @@ fn closing(task: &Task, watch: &Watch, committed: u64) -> String {
         "What happened: for {SECONDS} seconds pgbench and a small shop committed {} transactions on the source. \
          Meanwhile the walferry daemon made a replication slot, carried the definitions into an empty database, copied {} of \
          rows within {:.0} seconds, built the indexes, and went on with the {} changes that its extension had decoded from the \
-         write-ahead log since, at up to {} changes a second; the lag was {} at most and ended at 0 bytes. \
+         write-ahead log since, at up to {} changes a second; among them columns with random defaults, new tables and an index, \
+         each at its place. The lag was {} at most and ended at 0 bytes. \
          Then all definitions and {tables} tables with their {} rows were compared and were the same on both sides. The daemon \
          was stopped, its slot and state were removed, and both clusters are being stopped and deleted: nothing stays behind.",
         thousands(committed),
