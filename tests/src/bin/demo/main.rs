@@ -72,10 +72,12 @@ fn pgbench(url: &str) -> Child {
 
 /// Run under the load, once the destination is followed: a table is rewritten with values that only the source can choose,
 /// and others come with their rows.
-const DDL: &str = "ALTER TABLE pgbench_history ADD COLUMN noted timestamptz DEFAULT clock_timestamp();
-    CREATE TABLE lottery AS SELECT aid, random() AS drawn FROM pgbench_accounts LIMIT 1000;
-    ALTER TABLE lottery ADD COLUMN ticket uuid PRIMARY KEY DEFAULT gen_random_uuid();
-    CREATE INDEX ON pgbench_accounts (abalance)";
+const DDL: [&str; 4] = [
+    "ALTER TABLE pgbench_history ADD COLUMN noted timestamptz DEFAULT clock_timestamp()",
+    "CREATE TABLE lottery AS SELECT aid, random() AS drawn FROM pgbench_accounts LIMIT 1000",
+    "ALTER TABLE lottery ADD COLUMN ticket uuid PRIMARY KEY DEFAULT gen_random_uuid()",
+    "CREATE INDEX CONCURRENTLY ON pgbench_accounts (abalance)",
+];
 
 /// The load and the daemon with the status beside them, and the rest until the destination is level. Returns the daemon,
 /// what was seen, and the number of transactions that the source committed.
@@ -90,7 +92,8 @@ fn twenty_seconds(task: &Task, screen: &mut Screen) -> (Daemon, Watch, u64) {
         watch.look(task, screen);
         if !altered && task.status()["phase"] == "incremental" {
             altered = true;
-            task.source.another().execute(DDL);
+            // Each by itself: together they would hold locks that pgbench takes in another order.
+            DDL.iter().for_each(|statement| task.source.another().execute(statement));
         }
         std::thread::sleep(Duration::from_millis(300));
     }
