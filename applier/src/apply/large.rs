@@ -126,13 +126,13 @@ impl Large {
 
     /// Tables that this transaction made or altered are seen over its own connection alone.
     async fn look_up(&mut self, changes: &[Change], around: &mut Around<'_>) -> Result<()> {
-        match self.ddl.any() {
-            // What is wrong with a table shows again where its rows are written.
-            true => match around.targets.look_up(changes, &mut Asker(&mut self.pipe)).await {
-                Err(error) if !error.class().is_transient() => Ok(()),
-                done => done,
-            },
-            false => Ok(()),
+        if !self.ddl.any() {
+            return Ok(());
+        }
+        // What is wrong with a table shows again where its rows are written.
+        match around.targets.look_up(changes, &mut Asker(&mut self.pipe)).await {
+            Err(error) if !error.class().is_transient() => Ok(()),
+            done => done,
         }
     }
 

@@ -140,7 +140,7 @@ fn importing(error: Error) -> Error {
 
 /// One row if the name still means the table.
 fn look(table: &CopyTable) -> String {
-    let name = format!("{}.{}", quote::ident(&table.source.schema), quote::ident(&table.source.name));
+    let name = quote::qualified(&table.source.schema, &table.source.name);
     format!(
         "SELECT pg_catalog.pg_current_snapshot(), pg_catalog.pg_current_wal_insert_lsn(), {} \
          FROM pg_catalog.pg_class c WHERE c.oid = {} AND c.oid = pg_catalog.to_regclass({})",

@@ -117,7 +117,7 @@ fn read(names: &[String]) -> String {
 
 fn set<'a>(values: impl Iterator<Item = (&'a (String, String), Value)>) -> String {
     let one = |((schema, name), value): (&(String, String), Value)| {
-        let name = format!("{}.{}", quote::ident(schema), quote::ident(name));
+        let name = quote::qualified(schema, name);
         format!(
             "SELECT pg_catalog.setval({}, {}, {})",
             quote::ascii_literal(&name),

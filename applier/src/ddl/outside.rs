@@ -6,7 +6,7 @@ use pg_query::protobuf::{AlterTableStmt, AlterTableType as At, IndexStmt, Node, 
 
 use super::known::Known;
 use super::tree;
-use crate::pg::quote::{ident, literal};
+use crate::pg::quote::{self, ident, literal};
 use crate::schema::rewrite::{NameMap, Qualified};
 
 /// What is asked of the destination about such a statement.
@@ -69,7 +69,7 @@ fn named(names: &[String], known: &Known<'_>, map: &NameMap) -> Option<String> {
 }
 
 fn qualified((schema, name): &Qualified) -> String {
-    format!("{}.{}", ident(schema), ident(name))
+    quote::qualified(schema, name)
 }
 
 /// DETACH PARTITION CONCURRENTLY, and FINALIZE of one that was broken off at the source: here it begins anew.

@@ -4,7 +4,7 @@
 use super::identity::dropped;
 use super::kind::Kind;
 use super::toc::Entry;
-use crate::pg::quote::ident;
+use crate::pg::quote::{ident, qualified};
 
 /// `ALTER ... OWNER TO ...` with the source's names; none for what has no owner of its own.
 pub fn statement(entry: &Entry) -> Option<String> {
@@ -17,7 +17,7 @@ pub fn statement(entry: &Entry) -> Option<String> {
 /// What ALTER calls the object.
 fn object(entry: &Entry) -> Option<String> {
     let qualified = || match &entry.schema {
-        Some(schema) => format!("{}.{}", ident(schema), ident(&entry.tag)),
+        Some(schema) => qualified(schema, &entry.tag),
         None => ident(&entry.tag),
     };
     match &entry.kind {

@@ -1,4 +1,5 @@
-//! A statement that the destination, or the planner, refuses: what may be passed over, and what stops the task.
+//! Whom a statement is run as, and what becomes of one that the destination, or the planner, refuses: what may be passed over,
+//! and what stops the task.
 
 use super::runner::{Fate, Runner, ran};
 use crate::apply::model::CommitPoint;
@@ -27,12 +28,7 @@ impl Runner<'_, '_> {
         }
     }
 
-    /// Passes over a statement that cannot even be planned, or stops the task; see [`Runner::statement`].
-    pub(super) async fn refused(&mut self, captured: &Captured, error: Error) -> Result<bool> {
-        self.failed(captured, None, error).await
-    }
-
-    /// What failed stops the task, or is recorded and passed over.
+    /// What failed stops the task, or is recorded and passed over; `run` is what was tried, if it came to that.
     pub(super) async fn failed(
         &mut self,
         captured: &Captured,

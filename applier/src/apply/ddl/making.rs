@@ -9,10 +9,11 @@ use crate::catalog::Ask;
 use crate::ddl::{Captured, NewColumn, Run, SourceColumn, create_table};
 use crate::error::{Error, Result};
 use crate::pg::quote;
+use crate::schema::rewrite::NameMap;
 
 impl Runner<'_, '_> {
-    /// Makes the table of CREATE TABLE AS as its rows describe it, without recording anything: the statement's end does.
-    /// `false`: it could not be made, and that is passed over.
+    /// Makes the table of CREATE TABLE AS as its rows describe it, and records that; what the statement touched is added at its
+    /// end. `false`: it could not be made, and that is passed over.
     pub(super) async fn make_described(&mut self, captured: &Captured, relation: &Relation) -> Result<bool> {
         let table = self.around.definitions.place(relation.oid, &relation.schema, &relation.name);
         let column = |column: &super::super::model::Column| {
@@ -29,7 +30,7 @@ impl Runner<'_, '_> {
         let columns: Vec<SourceColumn> = relation.columns.iter().map(column).collect();
         match self.making(captured, &table, &columns).await {
             Ok(run) => self.run(captured, run).await,
-            Err(error) => self.refused(captured, error).await,
+            Err(error) => self.failed(captured, None, error).await,
         }
     }
 
@@ -40,11 +41,12 @@ impl Runner<'_, '_> {
         table: &(String, String),
         columns: &[SourceColumn],
     ) -> Result<Run> {
+        let map = self.around.definitions.map();
         let mut new = Vec::new();
         for column in columns {
             new.push(NewColumn {
                 name: column.name.clone(),
-                type_text: self.type_text(column).await?,
+                type_text: self.type_text(&map, column).await?,
                 collation: column.collation_schema.clone().zip(column.collation_name.clone()),
             });
         }
@@ -58,8 +60,7 @@ impl Runner<'_, '_> {
     }
 
     /// The type of a column as the destination spells it.
-    async fn type_text(&mut self, column: &SourceColumn) -> Result<String> {
-        let map = self.around.definitions.map();
+    async fn type_text(&mut self, map: &NameMap, column: &SourceColumn) -> Result<String> {
         let (schema, name) = map.table(&column.type_schema, &column.type_name);
         let sql = format!(
             "SELECT pg_catalog.format_type(t.oid, {}) FROM pg_catalog.pg_type t \

@@ -124,7 +124,7 @@ impl Open {
                     tracing::warn!("new values are computed at the destination: {error}");
                     return Ok(false);
                 }
-                return runner.refused(captured, error).await;
+                return runner.failed(captured, None, error).await;
             }
             return Ok(true);
         }
@@ -236,7 +236,7 @@ impl Runner<'_, '_> {
         tracing::debug!("{} came without rows", quote::readable(&table.0, &table.1));
         match self.making(captured, &table, &captured.facts.columns).await {
             Ok(run) => self.run(captured, run).await,
-            Err(error) => self.refused(captured, error).await,
+            Err(error) => self.failed(captured, None, error).await,
         }
         .map(|_| ())
     }

@@ -314,12 +314,8 @@ fn objects(captured: &Captured) -> &str {
 
 /// A server's message may quote a value of a row; then only its code is told.
 fn told(error: &ServerError) -> Error {
-    let said = tellable_ddl(error);
+    let said = tellable(&error.code, &error.message).unwrap_or("a value does not fit");
     let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
     Error::new(crate::pg::class(&error.code), format!("{said} (SQLSTATE {}){hint}", error.code))
         .with_sqlstate(&error.code)
-}
-
-fn tellable_ddl(error: &ServerError) -> &str {
-    tellable(&error.code, &error.message).unwrap_or("a value does not fit")
 }

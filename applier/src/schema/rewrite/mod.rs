@@ -146,8 +146,9 @@ fn edits(marks: &Marks, decisions: &Decisions) -> Vec<(Range<usize>, String)> {
         let at = marks.alias_position(*schema, *word);
         (at..at, format!(" AS {}", quote::ident(alias)))
     });
-    let qualified = decisions.qualified.iter().map(|(word, (schema, name))| {
-        (marks.range(*word), format!("{}.{}", quote::ident(schema), quote::ident(name)))
-    });
+    let qualified = decisions
+        .qualified
+        .iter()
+        .map(|(word, (schema, name))| (marks.range(*word), quote::qualified(schema, name)));
     values.chain(dropped).chain(aliases).chain(qualified).collect()
 }
